@@ -1,0 +1,3 @@
+//! The `annal` binary.
+
+fn main() {}

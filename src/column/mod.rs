@@ -1,0 +1,19 @@
+//! Batches as columns: what a producer builds, what is on disk, what a query reads.
+//!
+//! A batch is five small tables: resources and scopes (shared by many events, stored once), events,
+//! and the links and span events that belong to them. Each table is a set of columns; a column is
+//! (table, field, and for attributes key, value type and occurrence), says which rows have a value,
+//! and holds the values in one of a few encodings. The whole is compressed as one payload behind a
+//! frame header. See `storage-format.md`, "Payload".
+
+mod batch;
+mod builder;
+mod schema;
+mod view;
+
+pub use batch::{Batch, BatchSummary, Series};
+pub use builder::{
+    BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields, SpanEventFields,
+};
+pub use schema::{ColumnId, Field, Table};
+pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

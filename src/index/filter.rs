@@ -1,0 +1,115 @@
+//! A Bloom filter over trace ids, one per frame: about 10 bits a trace, 1 % false positives.
+//!
+//! Bloom, "Space/time trade-offs in hash coding with allowable errors" (1970), with the double
+//! hashing of Kirsch and Mitzenmacher (2006): two halves of one 64-bit hash stand for all probes.
+
+use crate::codec::Cursor;
+use crate::error::Result;
+use crate::event::TraceId;
+
+/// Bits per trace and probes per look-up: 10 and 6 give about 1 % false positives.
+const BITS_PER_TRACE: usize = 10;
+const PROBES: u64 = 6;
+/// Words of the largest filter: as many traces as a batch can name, own and linked.
+const WORDS_MAX: usize = 1 << 16;
+
+/// The hash that stands for a trace id in filters (XXH3, 64 bits, no seed).
+#[must_use]
+pub fn trace_hash(id: &TraceId) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(&id.0)
+}
+
+/// Says "not here" for certain, or "maybe".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceFilter {
+    words: Vec<u64>,
+}
+
+impl TraceFilter {
+    /// A filter over these hashes.
+    #[must_use]
+    pub fn of(hashes: &[u64]) -> TraceFilter {
+        let words = (hashes.len() * BITS_PER_TRACE).div_ceil(64).min(WORDS_MAX);
+        let mut filter = TraceFilter { words: vec![0; words] };
+        for &hash in hashes {
+            for bit in probes(hash, words) {
+                if let Some(word) = filter.words.get_mut(bit / 64) {
+                    *word |= 1 << (bit % 64);
+                }
+            }
+        }
+        filter
+    }
+
+    /// False: certainly none of the hashes it was made of.
+    #[must_use]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        !self.words.is_empty()
+            && probes(hash, self.words.len())
+                .all(|bit| self.words.get(bit / 64).is_some_and(|w| w >> (bit % 64) & 1 == 1))
+    }
+
+    /// Appends the filter: number of words as varint, then the words.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        crate::codec::put_varint(out, self.words.len() as u64);
+        self.words.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
+    }
+
+    /// Reads what `encode` wrote.
+    pub fn decode(cursor: &mut Cursor<'_>) -> Result<TraceFilter> {
+        let count = cursor.length(WORDS_MAX, "words of a trace filter")?;
+        let bytes = cursor.take(count * 8)?;
+        let word = |b: &[u8]| u64::from_le_bytes(b.try_into().unwrap_or_default());
+        Ok(TraceFilter { words: bytes.chunks_exact(8).map(word).collect() })
+    }
+
+    /// Bytes it takes in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+}
+
+fn probes(hash: u64, words: usize) -> impl Iterator<Item = usize> {
+    let bits = (words * 64) as u64;
+    let step = (hash >> 32) | 1;
+    (0..PROBES).map(move |i| {
+        let mixed = hash.wrapping_add(i.wrapping_mul(step)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Scaling the high half instead of a division.
+        (((mixed >> 32) * bits) >> 32) as usize
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashes(range: std::ops::Range<u64>) -> Vec<u64> {
+        range.map(|i| xxhash_rust::xxh3::xxh3_64(&i.to_le_bytes())).collect()
+    }
+
+    #[test]
+    fn a_filter_knows_all_its_traces_and_few_others() {
+        for count in [1, 2, 50, 1_000, 65_536] {
+            let inside = hashes(0..count);
+            let filter = TraceFilter::of(&inside);
+            assert!(inside.iter().all(|&h| filter.may_contain(h)));
+            if count >= 50 {
+                let others = hashes(1 << 32..(1 << 32) + 20_000);
+                let wrong = others.iter().filter(|&&h| filter.may_contain(h)).count();
+                assert!(wrong < 600, "{wrong} of 20000 with {count} traces");
+            }
+        }
+        assert!(!TraceFilter::default().may_contain(7));
+    }
+
+    #[test]
+    fn a_filter_leads_back_to_itself_and_huge_counts_are_refused() {
+        let filter = TraceFilter::of(&hashes(0..100));
+        let mut out = Vec::new();
+        filter.encode(&mut out);
+        assert_eq!(TraceFilter::decode(&mut Cursor::new(&out)).unwrap(), filter);
+        assert!(TraceFilter::decode(&mut Cursor::new(&[0xff, 0xff, 0xff, 0x7f])).is_err());
+        assert!(TraceFilter::decode(&mut Cursor::new(&out[..20])).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The asynchronous way in: admission under one byte budget, and acknowledgements to await.

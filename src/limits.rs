@@ -1,0 +1,92 @@
+//! Every limit of the engine and its protocol, by name, with its reason. Checked on write and again
+//! on read: a file is as little trusted as a peer. `annal serve --print-limits` shows this table.
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[doc = $doc])+ pub const $name: $type = $value;)*
+
+        /// Name, value and reason of each limit, in the order of this file.
+        pub const ALL: &[(&str, u64, &str)] = &[
+            $((stringify!($name), $value as u64, concat!($($doc),+)),)*
+        ];
+    };
+}
+
+limits! {
+    /// Events in one batch: row numbers fit 16 bits and a batch stays a cheap unit to read.
+    BATCH_EVENTS_MAX: usize = 65_536;
+    /// Stored bytes of one batch: one group and one credit window hold it.
+    BATCH_STORED_BYTES_MAX: usize = 8 << 20;
+    /// Raw (decompressed) bytes of one batch: bounds what a reader allocates.
+    BATCH_RAW_BYTES_MAX: usize = 8 << 20;
+    /// Sum of the bytes of all values over all events: bounds what dictionaries can blow up to.
+    BATCH_EXPANDED_BYTES_MAX: usize = 64 << 20;
+    /// Distinct (source, type) pairs in one batch.
+    BATCH_SERIES_MAX: usize = 4_096;
+    /// Columns in one batch, over all tables: bounds the directory that a reader walks.
+    BATCH_COLUMNS_MAX: usize = 16_384;
+    /// Bytes of one request after decompression: OTLP's recommendation.
+    REQUEST_BYTES_MAX: usize = 64 << 20;
+    /// Attributes of one event, its resource, its scope, a link or a span event, each.
+    ATTRIBUTES_MAX: usize = 1_024;
+    /// Links of one event.
+    LINKS_MAX: usize = 1_024;
+    /// Span events of one event.
+    SPAN_EVENTS_MAX: usize = 1_024;
+    /// Bytes of an attribute key.
+    KEY_BYTES_MAX: usize = 256;
+    /// Bytes of an attribute value, message or other text.
+    VALUE_BYTES_MAX: usize = 64 << 10;
+    /// Bytes of a source or type.
+    NAME_BYTES_MAX: usize = 1_024;
+    /// Nesting of arrays and maps in a value.
+    NESTING_MAX: usize = 64;
+    /// Window of a zstd frame: what a decompressor may be asked to keep.
+    ZSTD_WINDOW_BYTES_MAX: usize = 8 << 20;
+    /// Bytes of frames that share one sync (a single frame may be larger).
+    GROUP_BYTES_MAX: usize = 8 << 20;
+    /// Bytes admitted and not yet durable, over all producers of a process.
+    IN_FLIGHT_BYTES_MAX: usize = 128 << 20;
+    /// Batches of one producer in flight, and number-to-sequence pairs remembered for retries.
+    PRODUCER_BATCHES_MAX: usize = 64;
+    /// Producers remembered.
+    PRODUCERS_MAX: usize = 65_536;
+    /// Days after which an idle producer is forgotten.
+    PRODUCER_IDLE_DAYS: u64 = 7;
+    /// Smallest segment.
+    SEGMENT_BYTES_MIN: u64 = 64 << 10;
+    /// Largest segment.
+    SEGMENT_BYTES_MAX: u64 = 1 << 30;
+    /// A full segment unless options say otherwise.
+    SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+    /// How far an event's time may lie after the clock, in seconds: beyond it is a broken clock.
+    TIME_AHEAD_S_MAX: u64 = 86_400;
+    /// Sequences skipped after an unclean stop: none that a lost group was given is used again.
+    SEQUENCE_GAP: u64 = 1 << 20;
+    /// Manifests kept, older ones for diagnosis.
+    MANIFESTS_KEPT: usize = 8;
+    /// Bytes of one manifest.
+    MANIFEST_BYTES_MAX: usize = 64 << 20;
+    /// Bytes of decoded directories and columns kept for readers.
+    CACHE_BYTES_MAX: usize = 32 << 20;
+    /// TCP and HTTP connections.
+    CONNECTIONS_MAX: usize = 10_000;
+    /// Events in an answer unless the caller says otherwise.
+    ANSWER_EVENTS_DEFAULT: usize = 100;
+    /// Bytes of an answer unless the caller says otherwise.
+    ANSWER_BYTES_DEFAULT: usize = 64 << 20;
+    /// Bytes of a compiled regular expression.
+    REGEX_BYTES_MAX: usize = 1 << 20;
+    /// Bytes of the text of a query expression.
+    QUERY_TEXT_BYTES_MAX: usize = 64 << 10;
+    /// Nesting of a query expression.
+    QUERY_NESTING_MAX: usize = 64;
+    /// Seconds a query may take unless the caller says otherwise.
+    QUERY_DEADLINE_S_DEFAULT: u64 = 30;
+    /// Minutes that a server keeps a snapshot alive.
+    SNAPSHOT_AGE_MIN_MAX: u64 = 15;
+}
+
+const _: () = assert!(BATCH_STORED_BYTES_MAX <= GROUP_BYTES_MAX);
+const _: () = assert!(BATCH_EVENTS_MAX <= 1 << 16);
+const _: () = assert!(REQUEST_BYTES_MAX <= IN_FLIGHT_BYTES_MAX);

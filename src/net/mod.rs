@@ -1,0 +1,1 @@
+//! The TCP protocol: messages, connections, server and clients. See `docs/wire-protocol.md`.

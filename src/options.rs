@@ -1,0 +1,61 @@
+//! How a store is opened. Every default is stated here and in `docs/operations.md`.
+
+use std::path::PathBuf;
+
+use crate::limits;
+
+/// What is deleted, and when. By default nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments whose newest event is older than this many seconds go.
+    pub age_s_max: Option<u64>,
+    /// The oldest segments go while the store is larger than this many bytes.
+    pub store_bytes_max: Option<u64>,
+}
+
+/// How sealed files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadMode {
+    /// Read-only mappings.
+    #[default]
+    Map,
+    /// `pread` into memory.
+    Read,
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The store's directory; ignored by `Store::open_with`.
+    pub directory: PathBuf,
+    /// Bytes of a full segment; smaller ones come first in a young store.
+    pub segment_bytes: u64,
+    /// What is deleted, and when.
+    pub retention: Retention,
+    /// How sealed files are read.
+    pub read_mode: ReadMode,
+    /// Start no threads: the caller steps the state machines.
+    pub manual: bool,
+    /// Seeds salts and the store id in place of the operating system's randomness (simulator only).
+    pub seed: Option<u64>,
+    /// Written into `LOCK` for whoever finds it held: this process and its URL.
+    pub lock_note: String,
+    /// Bytes queued and not yet durable before appends fail with `Busy`.
+    pub in_flight_bytes_max: usize,
+}
+
+impl Options {
+    /// The defaults, for a directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Options {
+        Options {
+            directory: directory.into(),
+            segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
+            retention: Retention::default(),
+            read_mode: ReadMode::default(),
+            manual: false,
+            seed: None,
+            lock_note: format!("process {}", std::process::id()),
+            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+        }
+    }
+}
