@@ -1,3 +1,7 @@
-//! The `annal` binary.
+//! The `annal` binary: everything is in the library beside it, where benches and fuzzers reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    annal_server::run()
+}
