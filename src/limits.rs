@@ -69,6 +69,12 @@ limits! {
     MANIFEST_BYTES_MAX: usize = 64 << 20;
     /// Bytes of decoded directories and columns kept for readers.
     CACHE_BYTES_MAX: usize = 32 << 20;
+    /// Queries that run at a time: the cores of a small machine, ingest is to keep its share.
+    QUERY_THREADS: usize = 2;
+    /// Queries that wait for a thread before more are refused as `Busy`.
+    QUERIES_WAITING_MAX: usize = 256;
+    /// Large batches that are validated at a time, away from the network threads.
+    VALIDATION_THREADS: usize = 2;
     /// TCP and HTTP connections.
     CONNECTIONS_MAX: usize = 10_000;
     /// Events in an answer unless the caller says otherwise.

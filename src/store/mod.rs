@@ -89,6 +89,14 @@ impl Store {
         todo!("store")
     }
 
+    /// The number that the producer's next batch must have, those in the queue counted; `None` if
+    /// the store does not know the producer (it starts at 0 then). `Fenced` for an epoch older than
+    /// the newest one seen; a newer epoch than that starts at 0.
+    pub fn next_batch_number(&self, id: ProducerId, epoch: u32) -> Result<Option<u64>> {
+        let _ = (id, epoch);
+        todo!("store")
+    }
+
     /// Everything durable at this moment, pinned.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
