@@ -14,9 +14,33 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
+mod disk;
+mod map;
+mod memory;
 mod region;
 
+pub use disk::DiskStorage;
+pub use memory::MemoryStorage;
 pub use region::Region;
+
+/// The file that says who has the store open.
+pub const LOCK_NAME: &str = "LOCK";
+/// The directory for files that belong to another store.
+pub const ORPHANS_NAME: &str = "orphans";
+/// Bytes of a name: what file systems commonly allow.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Refuses names that the engine does not make (rule 1 above).
+pub fn check_name(name: &str) -> Result<()> {
+    let plain = name.strip_prefix("orphans/").unwrap_or(name);
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    let bad = plain.is_empty() || plain.starts_with('.') || plain.len() > NAME_BYTES_MAX;
+    if bad || !plain.bytes().all(allowed) {
+        let what = format!("{name:?} is no name of a file in a store");
+        return Err(Error::invalid(what).in_field("name"));
+    }
+    Ok(())
+}
 
 /// A file in the store's directory, as `list` found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +95,8 @@ pub trait File: Send + Sync + 'static {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
     /// Writes some of `bytes`, at least one if not empty.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<usize>;
-    /// Makes the file `length` long, with space for it reserved and zeroes where nothing was.
+    /// Makes the file at least `length` long, with space for it reserved and zeroes where nothing
+    /// was. Never shortens. After an error the file may have any length up to `length`.
     fn allocate(&self, length: u64) -> Result<()>;
     /// Cuts the file to `length` and gives the rest back.
     fn truncate(&self, length: u64) -> Result<()>;
@@ -79,8 +104,9 @@ pub trait File: Send + Sync + 'static {
     fn sync_data(&self) -> Result<()>;
     /// As `sync_data`, with all metadata.
     fn sync_all(&self) -> Result<()>;
-    /// A stable view of bytes of a file that will never change again: mapped where that works, else
-    /// read. Beyond the end is `Corrupt`.
+    /// A stable view of bytes of a file that will never change again: mapped if the file was opened
+    /// for reading only and the storage maps, else read. Who calls this promises that nobody will
+    /// write to the file or shorten it. Beyond the end is `Corrupt`.
     fn region(&self, offset: u64, length: usize) -> Result<Region>;
 }
 
