@@ -6,11 +6,14 @@ use std::sync::Arc;
 use crate::column::Series;
 use crate::event::ProducerId;
 use crate::index::TraceFilter;
+use crate::segment::AppendVec;
 use crate::time::Timestamp;
 
 /// One batch frame of a segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrameEntry {
+    /// Its place among the batch frames of the segment, from 0.
+    pub index: u32,
     /// Logical position of the frame's header.
     pub position: u64,
     /// Bytes of the payload as stored.
@@ -37,11 +40,12 @@ pub struct FrameEntry {
     pub traces: TraceFilter,
 }
 
-/// All batch frames of a segment, in order of position.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// All batch frames of a segment, in order of position. That of the active segment grows while it
+/// is read: a snapshot knows how many frames of it are visible.
+#[derive(Debug, Default, PartialEq)]
 pub struct Directory {
     /// Distinct series of the segment, in order of first appearance.
-    pub series: Vec<Series>,
+    pub series: AppendVec<Series>,
     /// The frames.
-    pub frames: Vec<FrameEntry>,
+    pub frames: AppendVec<FrameEntry>,
 }

@@ -74,17 +74,24 @@ impl SegmentView {
         todo!("store")
     }
 
-    /// Its frames; from memory, the cache or the footer. For the active segment `frames` may hold
-    /// entries beyond the watermark: use [`SegmentView::frames`].
+    /// Its frames; from memory, the cache or the footer. That of the active segment grows: only the
+    /// first [`SegmentView::frames_visible`] belong to the snapshot.
     pub fn directory(&self) -> Result<Arc<Directory>> {
         todo!("store")
     }
 
-    /// Number of frames of the directory that are visible (a prefix).
+    /// Number of batch frames that are visible: a prefix of the directory's. No directory is read.
     #[must_use]
-    pub fn frames_visible(&self, directory: &Directory) -> usize {
-        let _ = directory;
+    pub fn frames_visible(&self) -> usize {
         todo!("store")
+    }
+
+    /// The visible frames of the segment's directory, in order of position.
+    pub fn frames<'a>(
+        &self,
+        directory: &'a Directory,
+    ) -> impl DoubleEndedIterator<Item = &'a FrameEntry> + use<'a> {
+        (0..self.frames_visible()).filter_map(|index| directory.frames.get(index))
     }
 
     /// Whether the segment may hold events of the trace; false is certain.
