@@ -1,7 +1,7 @@
 //! The one error type: what was wrong, where, and what the caller can do about it.
 //!
 //! A kind exists only if a caller would act differently on it; [`ErrorKind::POLICY`] says for each
-//! what the HTTP gateway, the TCP protocol and the command line answer and whether a retry can help.
+//! what the HTTP gateway, the TCP protocol and the command line answer, and whether a retry helps.
 //! The same table stands in `docs/operations.md`, held equal by a test.
 
 use std::fmt;
@@ -129,7 +129,9 @@ impl fmt::Display for ErrorKind {
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident $kind:ident;)*) => {
         $($(#[$doc])* #[must_use]
-        pub fn $name(message: impl Into<String>) -> Error { Error::new(ErrorKind::$kind, message) })*
+        pub fn $name(message: impl Into<String>) -> Error {
+            Error::new(ErrorKind::$kind, message)
+        })*
     };
 }
 

@@ -1,4 +1,4 @@
-//! A batch that is fit to be appended: its payload has been validated completely, or was built here.
+//! A batch that is fit to be appended: its payload was validated completely, or was built here.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Reads the columns of a payload: only those that are asked for are decoded.
 //!
-//! A view checks the payload's directory on opening and each column when it is decoded; damage is an
-//! error, never a panic and never an answer. The caller has checked the frame's checksum.
+//! A view checks the payload's directory on opening and each column when it is decoded; damage is
+//! an error, never a panic and never an answer. The caller has checked the frame's checksum.
 
 use crate::column::{ColumnId, Field, Table};
 use crate::error::Result;

@@ -66,7 +66,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Writing the answer failed. A closed pipe is the reader's good right: it ends the command quietly.
+/// Writing the answer failed. A closed pipe is the reader's right: it ends the command quietly.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
