@@ -2,7 +2,8 @@
 //!
 //! Producers stream events in, an append-only columnar engine keeps them, and anyone can ask what
 //! happened between two instants, of this type, from this source, in this trace, and why. This
-//! crate is the engine, the ingest pipeline and the TCP protocol; `annal-server` is the binary around it.
+//! crate is the engine, the ingest pipeline and the TCP protocol; `annal-server` is the binary
+//! around it.
 //!
 //! The engine is synchronous and meets disk, time and randomness only through traits; the feature
 //! `net` (on by default) adds the asynchronous pipeline and the protocol on top of it.

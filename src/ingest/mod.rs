@@ -1,9 +1,9 @@
 //! The asynchronous way in: admission under one byte budget, validation off the reactor,
 //! acknowledgements to await, and queries on their own threads. tokio begins here.
 //!
-//! Backpressure lives here and nowhere above: whoever takes bytes from outside asks for a [`Permit`]
-//! first and gives it away with the batches, and the permit ends when they are durable. What waits
-//! without a permit waits in the peer's memory, not in ours.
+//! Backpressure lives here and nowhere above: whoever takes bytes from outside asks for a
+//! [`Permit`] first and gives it away with the batches, and the permit ends when they are durable.
+//! What waits without a permit waits in the peer's memory, not in ours.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A directory of the operating system as [`Storage`].
 //!
 //! Every call is relative to the directory that was opened, never to a path that could be moved
-//! meanwhile; symbolic links are not followed. An interrupted call (EINTR) is made again, every other
-//! error goes up as it came. The directory is made with mode 0700, files with 0600.
+//! meanwhile; symbolic links are not followed. An interrupted call (EINTR) is made again, every
+//! other error goes up as it came. The directory is made with mode 0700, files with 0600.
 
 use std::fs;
 use std::io;

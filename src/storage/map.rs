@@ -1,14 +1,14 @@
 //! Read-only mappings of sealed files: the only `unsafe` of the library (SEG-1).
 //!
 //! Mapped memory is the page cache of the file itself. That is sound only while nobody changes or
-//! shortens the file: a changed byte would change a slice that Rust believes frozen, and a page that
-//! is cut off ends the process with SIGBUS. So the constructor makes the caller sign, and the
+//! shortens the file: a changed byte would change a slice that Rust believes frozen, and a page
+//! that is cut off ends the process with SIGBUS. So the constructor makes the caller sign, and the
 //! promise is kept by construction:
 //!
 //! 1. A segment is mapped only after it was sealed and trimmed; from then on no code writes to it.
 //! 2. Files are deleted by unlinking, never by truncation: what is mapped stays.
-//! 3. The directory has mode 0700 and a lock: other programs keep their hands off, and one that does
-//!    not is beyond what a process can defend itself against (`docs/operations.md` says so).
+//! 3. The directory has mode 0700 and a lock: other programs keep their hands off, and one that
+//!    does not is beyond what a process can defend itself against (`docs/operations.md` says so).
 
 #![allow(unsafe_code, reason = "the home of memory mapping")]
 

@@ -1,3 +1,5 @@
+//! The disk against the rules of [`crate::storage`], and against memory.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
