@@ -8,7 +8,6 @@
 mod commands;
 mod exit;
 mod interrupt;
-mod shop;
 mod terminal;
 
 use std::process::ExitCode;
