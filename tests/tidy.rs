@@ -53,7 +53,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] =
 
 const LINES_MAX: usize = 600;
 const LINES_REPORTED: usize = 400;
-const COLUMNS_MAX: usize = 100;
+const COLUMNS_MAX: usize = 110;
 const FUNCTION_LINES_MAX: usize = 100;
 const FUNCTION_LINES_REPORTED: usize = 60;
 
@@ -259,7 +259,8 @@ fn files_say_what_they_are_and_stay_small() {
     let mut report = String::new();
     for source in sources() {
         let path = &source.path;
-        if !source.text.starts_with("//! ") {
+        // Unit tests in a file of their own belong to the module that says what they test.
+        if !source.text.starts_with("//! ") && !path.ends_with("/tests.rs") {
             broken.push(format!("{path}: does not open with `//! ` saying what it is"));
         }
         let lines = source.text.lines().count();

@@ -1,76 +1,39 @@
 //! Questions over a snapshot: what happened between these instants, of this type, from this source,
 //! in this trace. Sees snapshots, never storage.
+//!
+//! 1. [`Query`] says what is asked; its expression is [`Expr`], written by hand or parsed from text.
+//! 2. A plan prunes segments and frames by times, sequences, series and trace filters.
+//! 3. A scan evaluates the predicates of the frames that are left, on decoded columns, into selections.
+//! 4. The merge keeps the best by (time, sequence) (QRY-1) and stops when nothing can beat them;
+//!    only those become [`Event`]s.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+mod ast;
+mod request;
 
-use crate::error::Result;
-use crate::event::{Event, Signal, TraceId};
+pub use ast::{
+    AttributeScope, Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word,
+};
+pub use request::{Condition, Cursor, Order, Query};
+
+use crate::error::{Error, Result};
+use crate::event::{Event, TraceId};
 use crate::store::Snapshot;
-use crate::time::TimeRange;
-
-/// In which order events come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Descending (time, sequence).
-    #[default]
-    Newest,
-    /// Ascending (time, sequence).
-    Oldest,
-}
-
-/// Where a page ended: the next page goes on behind it, among the events that were visible then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Time of the last event given.
-    pub time: crate::Timestamp,
-    /// Its sequence.
-    pub sequence: u64,
-    /// First sequence that the first page did not see.
-    pub upper_sequence: u64,
-}
-
-/// A question.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// Events of these times.
-    pub range: TimeRange,
-    /// Of this source.
-    pub source: Option<String>,
-    /// Of this type.
-    pub event_type: Option<String>,
-    /// Of this signal.
-    pub signal: Option<Signal>,
-    /// Of this trace.
-    pub trace: Option<TraceId>,
-    /// Most events to give.
-    pub limit: usize,
-    /// In this order.
-    pub order: Order,
-    /// Behind this event.
-    pub cursor: Option<Cursor>,
-    /// Stop with `Deadline` after this many milliseconds.
-    pub deadline_ms: u64,
-    /// Stop (and say so) when the events given exceed this many bytes.
-    pub bytes_max: usize,
-    /// Stop with `Cancelled` when this turns true.
-    pub cancel: Option<Arc<AtomicBool>>,
-}
+use crate::time::Timestamp;
 
 /// What was read and what was pruned: every index proves that it earns its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
     /// Segments of the snapshot.
     pub segments: u64,
-    /// Segments left out by their times or summaries.
+    /// Segments left out by their times, sequences or trace filter.
     pub segments_pruned: u64,
     /// Frames of the segments that were looked at.
     pub frames: u64,
-    /// Frames left out by times, series or trace filter.
+    /// Frames left out by times, sequences, series or trace filter, or because enough was found.
     pub frames_pruned: u64,
     /// Events in the frames that were read.
     pub events_read: u64,
-    /// Events that matched.
+    /// Events of those that matched.
     pub events_matched: u64,
     /// Stored bytes read.
     pub bytes_read: u64,
@@ -81,12 +44,62 @@ pub struct Scanned {
 pub struct Answer {
     /// The events, in the order asked for (QRY-1).
     pub events: Vec<Event>,
-    /// Where the next page begins, if there may be one.
+    /// Where the next page begins, if more events match.
     pub next: Option<Cursor>,
     /// More events match than were given.
     pub truncated: bool,
     /// What it cost.
     pub scanned: Scanned,
+    /// What was left out as damaged, the first 100; empty unless [`Query::partial`].
+    pub damage: Vec<Error>,
+}
+
+/// What a count is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct By {
+    /// By source.
+    pub source: bool,
+    /// By type.
+    pub event_type: bool,
+    /// By minute.
+    pub minute: bool,
+}
+
+/// How many events, of what; only what was asked for is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count {
+    /// Their source.
+    pub source: Option<String>,
+    /// Their type.
+    pub event_type: Option<String>,
+    /// Start of their minute.
+    pub minute: Option<Timestamp>,
+    /// Their number.
+    pub count: u64,
+}
+
+/// The counts of a query, in ascending order; without [`By`] exactly one, which may be 0.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// The counts.
+    pub counts: Vec<Count>,
+    /// What it cost.
+    pub scanned: Scanned,
+    /// What was left out as damaged, the first 100; empty unless [`Query::partial`].
+    pub damage: Vec<Error>,
+}
+
+/// What is known of a source, a type or a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Its events.
+    pub events: u64,
+    /// Those with status error or a severity of 17 or more.
+    pub errors: u64,
+    /// Time of its first event.
+    pub first: Timestamp,
+    /// Time of its last event.
+    pub last: Timestamp,
 }
 
 impl Snapshot {
@@ -96,7 +109,7 @@ impl Snapshot {
         todo!("query")
     }
 
-    /// All events of a trace, by (time, sequence).
+    /// All events of a trace, spans and logs, by (time, sequence).
     pub fn trace(&self, id: TraceId) -> Result<Answer> {
         let _ = id;
         todo!("query")
@@ -105,6 +118,81 @@ impl Snapshot {
     /// The event with this sequence, while it is kept.
     pub fn event(&self, sequence: u64) -> Result<Option<Event>> {
         let _ = sequence;
+        todo!("query")
+    }
+
+    /// Counts all matching events: limit, order and cursor mean nothing here.
+    pub fn count(&self, query: &Query, by: By) -> Result<Counts> {
+        let _ = (query, by);
+        todo!("query")
+    }
+
+    /// All sources with their totals, sorted. Reads everything: a server keeps a [`Catalog`].
+    pub fn sources(&self) -> Result<Vec<(String, Totals)>> {
+        let mut catalog = Catalog::default();
+        catalog.refresh(self)?;
+        Ok(catalog.sources())
+    }
+
+    /// All types, of one source or of all, with their totals, sorted by (source, type).
+    pub fn types(&self, source: Option<&str>) -> Result<Vec<(crate::column::Series, Totals)>> {
+        let mut catalog = Catalog::default();
+        catalog.refresh(self)?;
+        Ok(catalog.types(source))
+    }
+}
+
+/// Totals per series, kept up to date by reading only what came since the last snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {}
+
+impl Catalog {
+    /// Reads what this snapshot has beyond the last one, and forgets segments that went.
+    pub fn refresh(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let _ = snapshot;
+        todo!("query")
+    }
+
+    /// All sources with their totals, sorted.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(String, Totals)> {
+        todo!("query")
+    }
+
+    /// All types, of one source or of all, with their totals, sorted by (source, type).
+    #[must_use]
+    pub fn types(&self, source: Option<&str>) -> Vec<(crate::column::Series, Totals)> {
+        let _ = source;
+        todo!("query")
+    }
+}
+
+impl std::str::FromStr for By {
+    type Err = Error;
+
+    /// Reads `source,type,minute`, any of them in any order.
+    fn from_str(text: &str) -> Result<By> {
+        let mut by = By::default();
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            match part {
+                "source" => by.source = true,
+                "type" => by.event_type = true,
+                "minute" => by.minute = true,
+                other => {
+                    let what = format!("cannot count by {other:?}: by source, type, minute");
+                    return Err(Error::invalid(what).in_field("by"));
+                }
+            }
+        }
+        Ok(by)
+    }
+}
+
+impl std::str::FromStr for Expr {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Expr> {
+        let _ = text;
         todo!("query")
     }
 }

@@ -4,6 +4,8 @@
 //! meanwhile; symbolic links are not followed. An interrupted call (EINTR) is made again, every
 //! other error goes up as it came. The directory is made with mode 0700, files with 0600.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the home of std::fs")]
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;

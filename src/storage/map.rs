@@ -11,6 +11,7 @@
 //!    does not is beyond what a process can defend itself against (`docs/operations.md` says so).
 
 #![allow(unsafe_code, reason = "the home of memory mapping")]
+#![allow(clippy::disallowed_types, reason = "storage is the home of std::fs")]
 
 use std::fs;
 use std::io;

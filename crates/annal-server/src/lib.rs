@@ -8,6 +8,7 @@
 mod commands;
 mod exit;
 mod interrupt;
+mod shop;
 mod terminal;
 
 use std::process::ExitCode;
