@@ -7,7 +7,10 @@
 
 mod commands;
 mod exit;
+pub mod http;
 mod interrupt;
+pub mod json;
+pub mod otlp;
 mod shop;
 mod terminal;
 
