@@ -42,6 +42,10 @@ impl Budget {
         self.bytes_max - self.free.available_permits().min(self.bytes_max)
     }
 
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     pub(super) fn close(&self) {
         self.free.close();
     }

@@ -191,6 +191,12 @@ impl Ingest {
         self.shared.budget.in_flight()
     }
 
+    /// Bytes that may be admitted and not yet durable.
+    #[must_use]
+    pub fn in_flight_bytes_max(&self) -> usize {
+        self.shared.budget.bytes_max()
+    }
+
     /// The clock that bounds the times of events.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -2,8 +2,20 @@
 //!
 //! Parsing ([`envelope`], [`message`]) is pure and only ever sees bytes; sockets only move them.
 
+mod connection;
 pub mod envelope;
 pub mod message;
+mod producers;
+mod queries;
+mod reader;
+mod server;
+mod session;
+mod writer;
+
+pub use server::{Server, ServerOptions};
 
 /// The version of the protocol that this build speaks, and the only one.
 pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The protocol's name in metrics.
+const PROTOCOL: &str = "tcp";

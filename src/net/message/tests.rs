@@ -1,3 +1,5 @@
+//! Each message leads back to itself; damage is an error, never a panic.
+
 use super::*;
 use crate::event::{ProducerId, Signal, TraceId};
 use crate::net::envelope::{Parsed, parse};
