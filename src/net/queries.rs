@@ -215,27 +215,10 @@ fn failure(error: &Error, request: u64) -> Vec<u8> {
 }
 
 fn query_of(text: &QueryText, cancel: Arc<AtomicBool>) -> Result<Query> {
-    if !text.expression.is_empty() {
-        let what = "expressions are not spoken here yet";
-        return Err(Error::unsupported(what).in_field("expression"));
-    }
-    let deadline_ms = match text.deadline_ms {
-        0 => limits::QUERY_DEADLINE_S_DEFAULT * 1_000,
-        ms => u64::from(ms),
-    };
-    Ok(Query {
-        range: text.range,
-        source: Some(text.source.clone()).filter(|s| !s.is_empty()),
-        event_type: Some(text.event_type.clone()).filter(|s| !s.is_empty()),
-        signal: text.signal,
-        trace: text.trace,
-        limit: text.limit as usize,
-        order: text.order,
-        cursor: text.cursor,
-        deadline_ms,
-        bytes_max: PAGE_BYTES,
-        cancel: Some(cancel),
-    })
+    let mut query = text.to_query()?;
+    query.bytes_max = PAGE_BYTES;
+    query.cancel = Some(cancel);
+    Ok(query)
 }
 
 fn add(total: &mut Scanned, page: &Scanned) {

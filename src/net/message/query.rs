@@ -8,13 +8,15 @@ use crate::event::{Signal, TraceId};
 use crate::format::frame::FRAME_HEADER_BYTES;
 use crate::limits;
 use crate::net::message::{known_flags, text};
-use crate::query::{self, Order, Scanned};
+use crate::query::{self, Expr, Order, Query, Scanned};
 use crate::time::{TimeRange, Timestamp};
 
 const HAS_TRACE: u16 = 1;
 const HAS_CURSOR: u16 = 2;
 const HAS_SIGNAL: u16 = 4;
 const OLDEST_FIRST: u16 = 8;
+const HAS_SEQUENCES: u16 = 16;
+const FLAGS: u16 = HAS_TRACE | HAS_CURSOR | HAS_SIGNAL | OLDEST_FIRST | HAS_SEQUENCES;
 
 const TRUNCATED: u16 = 1;
 const HAS_NEXT: u16 = 2;
@@ -34,6 +36,8 @@ pub struct QueryText {
     pub trace: Option<TraceId>,
     /// Behind this event.
     pub cursor: Option<query::Cursor>,
+    /// Of these sequences.
+    pub sequences: Option<std::ops::Range<u64>>,
     /// Stop after this many milliseconds; 0: the server's default.
     pub deadline_ms: u32,
     /// Of this source; empty: of any.
@@ -70,13 +74,48 @@ pub struct QueryEnd {
 
 impl QueryText {
     /// Bytes before the texts.
-    pub const FIXED_BYTES: usize = 76;
+    pub const FIXED_BYTES: usize = 92;
+
+    /// A question as text.
+    #[must_use]
+    pub fn of(query: &Query) -> QueryText {
+        QueryText {
+            range: query.range,
+            limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
+            order: query.order,
+            signal: query.signal,
+            trace: query.trace,
+            cursor: query.cursor,
+            sequences: query.sequences.clone(),
+            deadline_ms: u32::try_from(query.deadline_ms).unwrap_or(u32::MAX),
+            source: query.source.clone().unwrap_or_default(),
+            event_type: query.event_type.clone().unwrap_or_default(),
+            expression: query.filter.as_ref().map(Expr::to_string).unwrap_or_default(),
+        }
+    }
+
+    /// The question, its expression parsed.
+    pub fn to_query(&self) -> Result<Query> {
+        let mut query = Query::new(self.range).limit(self.limit as usize).order(self.order);
+        query.source = Some(self.source.clone()).filter(|s| !s.is_empty());
+        query.event_type = Some(self.event_type.clone()).filter(|s| !s.is_empty());
+        (query.signal, query.trace, query.cursor) = (self.signal, self.trace, self.cursor);
+        query.sequences = self.sequences.clone();
+        if self.deadline_ms > 0 {
+            query.deadline_ms = u64::from(self.deadline_ms);
+        }
+        match self.expression.is_empty() {
+            true => Ok(query),
+            false => query.filter(&self.expression),
+        }
+    }
 
     /// Appends the body.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let flags = self.trace.map_or(0, |_| HAS_TRACE)
             | self.cursor.map_or(0, |_| HAS_CURSOR)
             | self.signal.map_or(0, |_| HAS_SIGNAL)
+            | self.sequences.as_ref().map_or(0, |_| HAS_SEQUENCES)
             | if self.order == Order::Oldest { OLDEST_FIRST } else { 0 };
         out.extend_from_slice(&self.range.since.0.to_le_bytes());
         out.extend_from_slice(&self.range.until.0.to_le_bytes());
@@ -86,6 +125,9 @@ impl QueryText {
         out.extend_from_slice(&self.signal.map_or(0, |s| s as u16).to_le_bytes());
         out.extend_from_slice(&self.trace.map_or([0; 16], |t| t.0));
         put_cursor(self.cursor, out);
+        let sequences = self.sequences.clone().unwrap_or_default();
+        out.extend_from_slice(&sequences.start.to_le_bytes());
+        out.extend_from_slice(&sequences.end.to_le_bytes());
         out.extend_from_slice(&(self.source.len() as u16).to_le_bytes());
         out.extend_from_slice(&(self.event_type.len() as u16).to_le_bytes());
         out.extend_from_slice(&(self.expression.len() as u32).to_le_bytes());
@@ -98,10 +140,11 @@ impl QueryText {
     pub fn decode(c: &mut Cursor<'_>) -> Result<QueryText> {
         let range = TimeRange { since: Timestamp(c.i64()?), until: Timestamp(c.i64()?) };
         let (limit, deadline_ms) = (c.u32()?, c.u32()?);
-        let flags = known_flags(c.u16()?, HAS_TRACE | HAS_CURSOR | HAS_SIGNAL | OLDEST_FIRST)?;
+        let flags = known_flags(c.u16()?, FLAGS)?;
         let signal = signal(c.u16()?, flags)?;
         let trace = Some(TraceId(c.array()?)).filter(|_| flags & HAS_TRACE != 0);
         let cursor = Some(cursor(c)?).filter(|_| flags & HAS_CURSOR != 0);
+        let sequences = Some(c.u64()?..c.u64()?).filter(|_| flags & HAS_SEQUENCES != 0);
         let (source_length, type_length) = (usize::from(c.u16()?), usize::from(c.u16()?));
         let expression_length = c.u32()? as usize;
         bounded(source_length, limits::NAME_BYTES_MAX, "source")?;
@@ -114,6 +157,7 @@ impl QueryText {
             signal,
             trace,
             cursor,
+            sequences,
             deadline_ms,
             source: text(c, source_length, "source")?,
             event_type: text(c, type_length, "type")?,

@@ -50,6 +50,7 @@ fn samples() -> Vec<Message> {
             signal: Some(Signal::Log),
             trace: Some(TraceId([1; 16])),
             cursor: Some(cursor),
+            sequences: Some(4..9),
             deadline_ms: 100,
             source: "cart".into(),
             event_type: "AddItem".into(),
