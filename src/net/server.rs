@@ -71,6 +71,12 @@ impl Server {
     ) -> Result<Server> {
         let listener = TcpListener::bind(address.clone()).await;
         let listener = listener.map_err(|e| Error::io(format!("listen on {address}"), e))?;
+        Server::serve(listener, ingest, options)
+    }
+
+    /// Serves the pipeline on a listener that is there already: who has to know that the address is
+    /// free before a store is opened takes it first.
+    pub fn serve(listener: TcpListener, ingest: Ingest, options: ServerOptions) -> Result<Server> {
         let address = listener.local_addr().map_err(|e| Error::io("learn the address", e))?;
         let (drain, draining) = watch::channel(false);
         let drain_timeout = options.drain_timeout;

@@ -19,7 +19,7 @@ impl Interrupt {
         let seen = interrupt.0.clone();
         watch_with(move || {
             if seen.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(INTERRUPTED));
+                leave();
             }
         });
         interrupt
@@ -38,7 +38,12 @@ impl Interrupt {
 
 /// Ends the process with code 130 at Ctrl-C.
 pub(crate) fn end_at_once() {
-    watch_with(|| std::process::exit(i32::from(INTERRUPTED)));
+    watch_with(leave);
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command that only reads has nothing to finish")]
+fn leave() {
+    std::process::exit(i32::from(INTERRUPTED));
 }
 
 /// Calls `seen` at every signal. Where no runtime can be had the signal's default action stays.

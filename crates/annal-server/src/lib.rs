@@ -6,6 +6,7 @@
 //! binary so that benches and fuzzers reach the decoders.
 
 mod commands;
+mod config;
 mod exit;
 pub mod http;
 mod interrupt;

@@ -16,6 +16,7 @@ mod import;
 mod inspect;
 mod query;
 mod serve;
+mod sink;
 mod target;
 mod trace;
 mod verify;
