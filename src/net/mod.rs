@@ -2,6 +2,8 @@
 //!
 //! Parsing ([`envelope`], [`message`]) is pure and only ever sees bytes; sockets only move them.
 
+mod blocking;
+mod client;
 mod connection;
 pub mod envelope;
 pub mod message;
@@ -12,6 +14,8 @@ mod server;
 mod session;
 mod writer;
 
+pub use blocking::{BlockingClient, BlockingQuery};
+pub use client::{Client, ClientOptions, QueryStream, Ticket};
 pub use server::{Server, ServerOptions};
 
 /// The version of the protocol that this build speaks, and the only one.
