@@ -37,3 +37,8 @@ pub use options::Options;
 pub use query::Query;
 pub use store::{OpenReport, Producer, Snapshot, Store, Ticket};
 pub use time::{TimeRange, Timestamp};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExample;
