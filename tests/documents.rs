@@ -51,7 +51,8 @@ fn documents_keep_their_lengths() {
 fn quoted_paths(text: &str) -> Vec<String> {
     let quoted = text.split('`').skip(1).step_by(2);
     let roots = ["src/", "tests/", "docs/", "crates/", "fuzz/", "benches/", "tools/", "examples/"];
-    quoted.filter(|q| roots.iter().any(|r| q.starts_with(r))).map(str::to_owned).collect()
+    let path = |q: &str| q.split(' ').next().unwrap_or_default().to_owned();
+    quoted.filter(|q| roots.iter().any(|r| q.starts_with(r))).map(path).collect()
 }
 
 #[test]
