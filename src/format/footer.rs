@@ -28,6 +28,8 @@ pub const SECTION_BYTES_MAX: usize = 256 << 20;
 pub const SECTION_SUMMARY: u16 = 1;
 /// Kind of the section with the frame directory of a log segment: required.
 pub const SECTION_DIRECTORY: u16 = 2;
+/// Kind of the section with the sparse time index: optional.
+pub const SECTION_TIME_INDEX: u16 = 3;
 
 /// Where a section stands and how to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -208,8 +208,7 @@ impl FrameHeader {
         Ok(header)
     }
 
-    /// Whether lengths and counts stay within their limits.
-    pub fn check_limits(&self) -> Result<()> {
+    fn check_limits(&self) -> Result<()> {
         let bounded = |field: &str, value: u32, max: usize| {
             if value as usize <= max {
                 return Ok(());

@@ -44,6 +44,18 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
+    /// Position of the first frame.
+    #[must_use]
+    pub fn first_frame_position(&self) -> u64 {
+        self.base_position.saturating_add(SEGMENT_HEADER_BYTES as u64)
+    }
+
+    /// What the next segment's header says of this one, if it ends there.
+    #[must_use]
+    pub fn log_end(&self, end_position: u64) -> LogEnd {
+        LogEnd { segment_id: self.segment_id, salt: self.salt, end_position }
+    }
+
     /// The 4,096 bytes, checksum included.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -2,6 +2,15 @@
 
 mod append_vec;
 mod directory;
+pub mod directory_codec;
+pub(crate) mod scan;
+mod summary;
+pub mod tail;
+pub mod time_index;
+pub(crate) mod window;
+pub(crate) mod writer;
 
 pub use append_vec::AppendVec;
 pub use directory::{Directory, FrameEntry};
+pub use summary::{SUMMARY_BYTES, SegmentSummary};
+pub use time_index::TimeIndex;

@@ -1,19 +1,40 @@
 //! The store: open, append, snapshot, close. See `storage-format.md` and ARCHITECTURE.md.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::column::Batch;
 use crate::error::Result;
 use crate::event::ProducerId;
 use crate::options::Options;
-use crate::storage::Storage;
-use crate::time::Clock;
+use crate::storage::{DiskStorage, Storage};
+use crate::time::{Clock, SystemClock};
 
+mod admission;
+mod cache;
+mod committer;
+mod completion;
+mod driver;
+mod maintenance;
+mod manifest_log;
+mod open;
+mod producers;
+mod random;
+mod recovery;
+mod repair;
+mod retention;
 mod snapshot;
+mod state;
+mod stats;
 mod ticket;
+mod version;
 
 pub use snapshot::{SegmentView, Snapshot};
+pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
+
+use driver::Threads;
+use open::Opened;
+use state::{Core, Mode};
 
 /// What an open found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,15 +62,38 @@ pub enum Next {
     Idle,
 }
 
-/// An open store; clones share it.
+/// An open store; clones share it. Dropping the last one without [`Store::close`] stops the threads
+/// and leaves the rest to recovery, as a kill would.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    core: Arc<Core>,
+    threads: Mutex<Option<Threads>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop_threads();
+    }
+}
+
+impl Handle {
+    fn stop_threads(&self) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(threads) = threads {
+            threads.stop(&self.core);
+        }
+    }
+}
 
 impl Store {
     /// Opens or creates the store in a directory and starts its threads.
     pub fn open(options: Options) -> Result<(Store, OpenReport)> {
-        let _ = options;
-        todo!("store")
+        let storage = DiskStorage::open(&options.directory, options.read_mode)?;
+        Store::open_with(Arc::new(storage), Arc::new(SystemClock::new()), options)
     }
 
     /// Opens a store on any storage and clock. With `options.manual` no thread is started: the
@@ -59,73 +103,194 @@ impl Store {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<(Store, OpenReport)> {
-        let _ = (storage, clock, options);
-        todo!("store")
+        let manual = options.manual;
+        let Opened { core, report } = open::open(storage, clock, options)?;
+        let core = Arc::new(core);
+        let threads = if manual { None } else { Some(Threads::start(&core)?) };
+        let handle = Handle { core, threads: Mutex::new(threads) };
+        Ok((Store { handle: Arc::new(handle) }, report))
     }
 
     /// Opens for reading only, beside no writer, and changes nothing on disk.
     pub fn open_read_only(options: Options) -> Result<Store> {
-        let _ = options;
-        todo!("store")
+        let storage = DiskStorage::open_existing(&options.directory, options.read_mode)?;
+        let clock = Arc::new(SystemClock::new());
+        Store::open_read_only_with(Arc::new(storage), clock, options).map(|(store, _)| store)
     }
 
-    /// A handle that numbers its batches, so that retries are stored once.
+    /// As [`Store::open_read_only`], on any storage; the report says what an open would find.
+    pub fn open_read_only_with(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<(Store, OpenReport)> {
+        let Opened { core, report } = open::open_read_only(storage, clock, options)?;
+        let handle = Handle { core: Arc::new(core), threads: Mutex::new(None) };
+        Ok((Store { handle: Arc::new(handle) }, report))
+    }
+
+    /// A handle that numbers its batches, so that retries are stored once. A newer epoch fences the
+    /// older ones off with its first batch.
     pub fn producer(&self, id: ProducerId, epoch: u32) -> Result<Producer> {
-        let _ = (id, epoch);
-        todo!("store")
+        let state = self.handle.core.state();
+        state.check_open()?;
+        state.producers.next_number(id, epoch)?;
+        drop(state);
+        Ok(Producer { store: self.clone(), id, epoch })
     }
 
     /// Queues a batch for the next group. Batches with a producer id are deduplicated. Fails with
     /// `Busy` at once when the queue is at its limit.
     pub fn append(&self, batch: Batch) -> Result<Ticket> {
-        let _ = batch;
-        todo!("store")
+        self.handle.core.append(vec![batch])
     }
 
     /// Queues several batches as one: all are admitted or none; the ticket completes when the last
     /// is durable, with the first sequence of the first.
     pub fn append_all(&self, batches: Vec<Batch>) -> Result<Ticket> {
-        let _ = batches;
-        todo!("store")
+        self.handle.core.append(batches)
     }
 
     /// The number that the producer's next batch must have, those in the queue counted; `None` if
     /// the store does not know the producer (it starts at 0 then). `Fenced` for an epoch older than
     /// the newest one seen; a newer epoch than that starts at 0.
     pub fn next_batch_number(&self, id: ProducerId, epoch: u32) -> Result<Option<u64>> {
-        let _ = (id, epoch);
-        todo!("store")
+        let state = self.handle.core.state();
+        let known = state.producers.knows(id);
+        state.producers.next_number(id, epoch).map(|number| known.then_some(number))
     }
 
     /// Everything durable at this moment, pinned.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        todo!("store")
+        let core = &self.handle.core;
+        let state = core.state();
+        let (version, active) = (state.version.clone(), state.active.clone());
+        let next_sequence = state.next_sequence;
+        drop(state);
+        let segments = version.segments.iter().cloned().chain(active);
+        let number = version.manifest_number;
+        Snapshot::new(core.store_id, number, next_sequence, segments, &core.context)
     }
 
-    /// One step of the committer: closes, writes and syncs at most one group, or seals.
+    /// One step of the committer: closes, writes and syncs at most one group; without one a
+    /// watermark frame or the end of a silent segment. An error has poisoned the store.
     pub fn step_committer(&self) -> Result<Next> {
-        todo!("store")
+        self.handle.core.step_committer()
     }
 
-    /// One step of maintenance: footers of full segments, retention, watermark frames.
+    /// One step of maintenance: footers of full segments, retention, free space. An error has
+    /// poisoned the store.
     pub fn step_maintenance(&self) -> Result<Next> {
-        todo!("store")
+        self.handle.core.step_maintenance()
     }
 
-    /// Finishes what is queued, seals, writes the manifest, stops the threads.
+    /// Counters and gauges.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.handle.core.stats()
+    }
+
+    /// Whether a sync or write failed: no more appends, reads go on; restart the process.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.handle.core.state().is_poisoned()
+    }
+
+    /// Finishes what is queued, seals, writes the manifest, stops the threads, gives the lock back.
+    /// Snapshots go on reading. A second close does nothing.
     pub fn close(&self) -> Result<()> {
-        todo!("store")
+        let core = &self.handle.core;
+        let mut state = core.state();
+        let mode = std::mem::replace(&mut state.mode, Mode::Closed);
+        if let Mode::Poisoned(_) = mode {
+            state.mode = mode.clone();
+        }
+        drop(state);
+        self.handle.stop_threads();
+        let finished = match mode {
+            Mode::Open => core.finish(),
+            Mode::ReadOnly | Mode::Closed => Ok(()),
+            Mode::Poisoned(_) => core.state().check_open(),
+        };
+        core.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        finished
     }
 }
 
-/// A producer inside the process: numbers batches and remembers what comes next.
-pub struct Producer {}
+impl Core {
+    fn step_committer(&self) -> Result<Next> {
+        self.committer().step(self)
+    }
+
+    fn step_maintenance(&self) -> Result<Next> {
+        self.maintenance().step(self)
+    }
+
+    /// What a close has to do when no thread runs any more.
+    fn finish(&self) -> Result<()> {
+        let mut committer = self.committer();
+        loop {
+            committer.step(self)?;
+            let state = self.state();
+            if state.is_poisoned() {
+                return state.check_open();
+            }
+            if state.queue.is_empty() && committer.is_drained() {
+                break;
+            }
+        }
+        let poison = |error| self.poison_unless_full(error);
+        committer.end_active(self).map_err(poison)?;
+        self.maintenance().finish(self).map_err(poison)
+    }
+
+    fn poison_unless_full(&self, error: crate::Error) -> crate::Error {
+        match error.kind() {
+            crate::ErrorKind::Full => error,
+            _ => self.poison(&error),
+        }
+    }
+
+    fn stats(&self) -> StoreStats {
+        let mut stats = self.counters.stats();
+        stats.pinned_bytes = self.maintenance().pinned_bytes();
+        let state = self.state();
+        stats.queue_bytes = state.in_flight_bytes as u64;
+        stats.segments =
+            (state.version.segments.len() + usize::from(state.active.is_some())) as u64;
+        let named = state.version.segments.iter().map(|v| v.segment.pin.length()).sum::<u64>();
+        stats.log_bytes = named + state.active.iter().map(|v| v.segment.pin.length()).sum::<u64>();
+        stats.active_bytes =
+            state.active.as_ref().map_or(0, |v| v.summary.end_position - v.summary.base_position);
+        stats.producers = state.producers.len() as u64;
+        stats.next_sequence = state.next_sequence;
+        stats.poisoned = state.is_poisoned();
+        stats.full = state.space_low;
+        stats
+    }
+}
+
+/// A producer inside the process: its batches get the numbers that the store expects next.
+pub struct Producer {
+    store: Store,
+    id: ProducerId,
+    epoch: u32,
+}
 
 impl Producer {
     /// Validated and queued; see [`Store::append`].
     pub fn append(&mut self, batch: Batch) -> Result<Ticket> {
-        let _ = batch;
-        todo!("store")
+        let core = &self.store.handle.core;
+        core.append_next(batch, self.id, self.epoch).map(|(ticket, _)| ticket)
+    }
+
+    /// The number that the next batch gets: how many were stored or are in flight. A program that
+    /// reads from a source of its own goes on behind so many batches.
+    pub fn next_number(&self) -> Result<u64> {
+        self.store.handle.core.state().producers.next_number(self.id, self.epoch)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,40 +6,67 @@ use crate::column::BatchView;
 use crate::error::Result;
 use crate::event::TraceId;
 use crate::format::frame::FrameHeader;
+use crate::index::trace_hash;
 use crate::segment::{Directory, FrameEntry};
-use crate::time::Timestamp;
+use crate::storage::Region;
+use crate::store::version::{ReadContext, Visible};
+use crate::time::{TimeRange, Timestamp};
 
 /// Cheap to clone; pins its files.
 #[derive(Clone)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store_id: [u8; 16],
+    manifest_number: u64,
+    next_sequence: u64,
+    segments: Vec<SegmentView>,
+}
 
 /// A segment as a snapshot sees it; frames beyond the snapshot's watermark are not shown.
 #[derive(Clone)]
-pub struct SegmentView {}
+pub struct SegmentView {
+    visible: Visible,
+    context: Arc<ReadContext>,
+}
 
 impl Snapshot {
+    pub(crate) fn new(
+        store_id: [u8; 16],
+        manifest_number: u64,
+        next_sequence: u64,
+        segments: impl Iterator<Item = Visible>,
+        context: &Arc<ReadContext>,
+    ) -> Snapshot {
+        let view = |visible| SegmentView { visible, context: context.clone() };
+        let segments = segments.map(view).collect();
+        Snapshot { inner: Arc::new(Inner { store_id, manifest_number, next_sequence, segments }) }
+    }
+
     /// Log segments in order of id, the active one last.
     #[must_use]
     pub fn segments(&self) -> &[SegmentView] {
-        todo!("store")
+        &self.inner.segments
     }
 
     /// Version of the manifest it was taken under.
     #[must_use]
     pub fn manifest_version(&self) -> u64 {
-        todo!("store")
+        self.inner.manifest_number
     }
 
     /// Identity of the store.
     #[must_use]
     pub fn store_id(&self) -> [u8; 16] {
-        todo!("store")
+        self.inner.store_id
     }
 
     /// First sequence that is not visible.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
-        todo!("store")
+        self.inner.next_sequence
     }
 }
 
@@ -47,43 +74,50 @@ impl SegmentView {
     /// The segment's id.
     #[must_use]
     pub fn id(&self) -> u64 {
-        todo!("store")
+        self.visible.segment.segment_id
     }
 
     /// Its file's name.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        todo!("store")
+        &self.visible.segment.pin.name
     }
 
     /// Number of events.
     #[must_use]
     pub fn events(&self) -> u64 {
-        todo!("store")
+        self.visible.summary.events
+    }
+
+    /// Bytes of header and frames that are visible.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.visible.summary.end_position - self.visible.summary.base_position
     }
 
     /// Least and greatest time; `None` without events.
     #[must_use]
     pub fn times(&self) -> Option<(Timestamp, Timestamp)> {
-        todo!("store")
+        let summary = &self.visible.summary;
+        (summary.events > 0).then_some((summary.min_time, summary.max_time))
     }
 
     /// First sequence and the one after the last.
     #[must_use]
     pub fn sequences(&self) -> (u64, u64) {
-        todo!("store")
+        (self.visible.summary.first_sequence, self.visible.summary.next_sequence)
     }
 
     /// Its frames; from memory, the cache or the footer. That of the active segment grows: only the
     /// first [`SegmentView::frames_visible`] belong to the snapshot.
     pub fn directory(&self) -> Result<Arc<Directory>> {
-        todo!("store")
+        self.visible.segment.directory(&self.visible.summary, &self.context)
     }
 
     /// Number of batch frames that are visible: a prefix of the directory's. No directory is read.
     #[must_use]
     pub fn frames_visible(&self) -> usize {
-        todo!("store")
+        usize::try_from(self.visible.summary.frames).unwrap_or(usize::MAX)
     }
 
     /// The visible frames of the segment's directory, in order of position.
@@ -94,16 +128,35 @@ impl SegmentView {
         (0..self.frames_visible()).filter_map(|index| directory.frames.get(index))
     }
 
+    /// Indexes of the frames that may hold events of the range, ascending; of a sealed segment from
+    /// its sparse time index alone, without its directory.
+    pub fn frames_overlapping(&self, range: &TimeRange) -> Result<Vec<u32>> {
+        if self.times().is_none_or(|(min, max)| !range.overlaps(min, max)) {
+            return Ok(Vec::new());
+        }
+        if let Some(index) = self.visible.segment.time_index(&self.context)? {
+            return index.overlapping(range);
+        }
+        let directory = self.directory()?;
+        let frames = self.frames(&directory);
+        Ok(frames.filter(|f| range.overlaps(f.min_time, f.max_time)).map(|f| f.index).collect())
+    }
+
     /// Whether the segment may hold events of the trace; false is certain.
     pub fn may_contain_trace(&self, id: &TraceId) -> Result<bool> {
-        let _ = id;
-        todo!("store")
+        let hash = trace_hash(id);
+        let directory = self.directory()?;
+        Ok(self.frames(&directory).any(|f| f.traces.may_contain(hash)))
+    }
+
+    /// A frame's header and payload as stored, checked as by [`SegmentView::read`].
+    pub fn read_payload(&self, entry: &FrameEntry) -> Result<(FrameHeader, Region)> {
+        self.visible.segment.frame(entry, self.visible.summary.frames, &self.context)
     }
 
     /// Reads a frame, checks its checksum (on first use) and opens it. `Corrupt` names file and
     /// offset.
     pub fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {
-        let _ = entry;
-        todo!("store")
+        self.visible.segment.read(entry, self.visible.summary.frames, &self.context)
     }
 }

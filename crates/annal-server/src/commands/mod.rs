@@ -15,7 +15,6 @@ mod generate;
 mod import;
 mod inspect;
 mod query;
-mod remote;
 mod serve;
 mod sink;
 mod target;

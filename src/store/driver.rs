@@ -1,0 +1,118 @@
+//! The threads that drive the state machines in production: one for the log, one for maintenance.
+//!
+//! The only home of threads in the engine; with `Options::manual` there are none.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::store::Next;
+use crate::store::state::Core;
+
+/// Ends a wait before its deadline.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    woken: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Wake {
+    /// The state machine has something to do.
+    pub(crate) fn wake(&self) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condition.notify_one();
+    }
+
+    /// Waits to be woken, at most so long; a wake that came before counts.
+    fn wait(&self, at_most: Option<Duration>) {
+        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = match at_most {
+            None => {
+                self.condition.wait_while(woken, |w| !*w).unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(time) => {
+                self.condition
+                    .wait_timeout_while(woken, time, |w| !*w)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        *woken = false;
+    }
+}
+
+/// The running threads of a store.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    stop: Arc<AtomicBool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts them.
+    pub(crate) fn start(core: &Arc<Core>) -> Result<Threads> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Threads { stop: stop.clone(), running: Vec::new() };
+        let (log, maintenance) = (core.clone(), core.clone());
+        let also_stop = stop.clone();
+        let committer = spawn("annal-log", move || {
+            run(&log, &also_stop, |c| &c.committer_wake, Core::step_committer);
+        });
+        let rest = spawn("annal-upkeep", move || {
+            run(&maintenance, &stop, |c| &c.maintenance_wake, Core::step_maintenance);
+        });
+        for started in [committer, rest] {
+            match started {
+                Ok(thread) => threads.running.push(thread),
+                Err(error) => {
+                    threads.stop(core);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(threads)
+    }
+
+    /// Ends them after the step that each is in.
+    pub(crate) fn stop(self, core: &Core) {
+        self.stop.store(true, Ordering::Release);
+        core.committer_wake.wake();
+        core.maintenance_wake.wake();
+        for thread in self.running {
+            // A panic of a thread has been printed; the store it left behind refuses appends.
+            if thread.join().is_err() {
+                core.poison(&Error::closed("a thread of the store panicked"));
+            }
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the home of the engine's threads")]
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|e| Error::io(format!("start thread {name}"), e))
+}
+
+fn run(
+    core: &Core,
+    stop: &AtomicBool,
+    wake: impl Fn(&Core) -> &Wake,
+    step: impl Fn(&Core) -> Result<Next>,
+) {
+    // A step that fails has poisoned the store: whoever waits has been told, and so will whoever
+    // comes. The thread lives on so that it can be stopped in the usual way.
+    while !stop.load(Ordering::Acquire) {
+        match step(core).unwrap_or(Next::Idle) {
+            Next::Now => {}
+            Next::At(ns) => {
+                let left = ns.saturating_sub(core.clock.monotonic_ns());
+                wake(core).wait(Some(Duration::from_nanos(left)));
+            }
+            Next::Idle => wake(core).wait(None),
+        }
+    }
+}

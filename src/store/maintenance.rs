@@ -1,0 +1,280 @@
+//! Maintenance: what keeps the store in order beside the committer, one piece a step.
+//!
+//! 1. Seal the oldest segment without a footer: write the footer, sync, cut the file to its length,
+//!    sync, and name it in the manifest, in the order of ids (SEG-1).
+//! 2. Retire segments that retention lets go: the producer checkpoint first, then the manifest.
+//! 3. Unlink files that neither the newest durable manifest names nor a snapshot pins (MAN-1).
+//! 4. Look at the free space: ingest stops before the disk is really full.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::{ProducersRecord, SegmentRecord};
+use crate::format::producers::{encode_producers, producers_file_name};
+use crate::segment::tail::{Tail, encode_tail, read_tail};
+use crate::storage::write_all_at;
+use crate::store::Next;
+use crate::store::manifest_log::{ManifestLog, unknown, write_new_file};
+use crate::store::retention::retired;
+use crate::store::state::{Core, Ended};
+use crate::store::version::{Form, Pin, Segment, Visible};
+
+/// How often retention, pins and free space are looked at.
+const CHECK_EVERY_NS: u64 = 1_000_000_000;
+/// Ingest stops when fewer bytes are free: the active segment is reserved already, and footers,
+/// manifests and checkpoints must still fit.
+pub(crate) const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// See the module.
+pub(crate) struct Maintenance {
+    manifests: ManifestLog,
+    /// Gone from the newest durable manifest; unlinked when nothing pins them.
+    unlink: Vec<Arc<Pin>>,
+    next_check_ns: u64,
+}
+
+impl Maintenance {
+    pub(crate) fn new(manifests: ManifestLog) -> Maintenance {
+        Maintenance { manifests, unlink: Vec::new(), next_check_ns: 0 }
+    }
+
+    /// One step; see the module.
+    pub(crate) fn step(&mut self, core: &Core) -> Result<Next> {
+        if core.state().is_poisoned() {
+            return Ok(Next::Idle);
+        }
+        let now = core.clock.monotonic_ns();
+        let done = self.work(core, now);
+        match done {
+            // Nothing has changed; space may be free later.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                core.state().space_low = true;
+                Ok(Next::At(now.saturating_add(CHECK_EVERY_NS)))
+            }
+            Err(error) => Err(core.poison(&error)),
+            Ok(next) => Ok(next),
+        }
+    }
+
+    fn work(&mut self, core: &Core, now: u64) -> Result<Next> {
+        let due = now >= self.next_check_ns;
+        if due {
+            self.next_check_ns = now.saturating_add(CHECK_EVERY_NS);
+            self.check_space(core)?;
+        }
+        if self.seal_next(core)? {
+            self.retire(core)?;
+            self.unlink_unpinned(core)?;
+            return Ok(Next::Now);
+        }
+        if due {
+            self.retire(core)?;
+            self.unlink_unpinned(core)?;
+        }
+        Ok(Next::At(self.next_check_ns))
+    }
+
+    /// Seals the oldest segment that waits for it; false if none does.
+    pub(crate) fn seal_next(&mut self, core: &Core) -> Result<bool> {
+        let Some(ended) = core.state().ended.front().cloned() else { return Ok(false) };
+        let (tail, digest) = seal(&ended)?;
+        let (header, summary) = (&ended.header, &ended.summary);
+        let record = SegmentRecord {
+            segment_id: header.segment_id,
+            level: 0,
+            salt: header.salt,
+            file_length: tail.trailer.file_length,
+            digest,
+            base_position: header.base_position,
+            end_position: summary.end_position,
+            first_sequence: summary.first_sequence,
+            next_sequence: summary.next_sequence,
+            events: summary.events,
+            min_time: summary.min_time,
+            max_time: summary.max_time,
+        };
+        self.manifests.commit(&*core.storage, |manifest| {
+            manifest.log_end = header.log_end(summary.end_position);
+            manifest.next_sequence = manifest.next_sequence.max(summary.next_sequence);
+            manifest.segments.push(record);
+        })?;
+        let pin = ended.segment.pin.clone();
+        pin.set_length(record.file_length);
+        core.context.cache.put(header.segment_id, ended.directory.clone());
+        let segment = Arc::new(sealed_segment(pin, &record, tail.sections));
+        let mut state = core.state();
+        state.ended.pop_front();
+        let version = Arc::make_mut(&mut state.version);
+        version.manifest_number = self.manifests.newest().number;
+        let id = header.segment_id;
+        if let Some(held) = version.segments.iter_mut().find(|v| v.segment.segment_id == id) {
+            *held = Visible { segment, summary: ended.summary };
+        }
+        drop(state);
+        core.counters.add_sealed();
+        Ok(true)
+    }
+
+    /// Retires what retention lets go.
+    fn retire(&mut self, core: &Core) -> Result<()> {
+        let named = &self.manifests.newest().segments;
+        let active_bytes = core.state().log_bytes_unnamed();
+        let gone = retired(named, &core.options.retention, core.clock.now(), active_bytes);
+        if gone == 0 {
+            return Ok(());
+        }
+        let leaving: Vec<u64> = named.iter().take(gone).map(|s| s.segment_id).collect();
+        let end = named.get(gone - 1).map_or(0, |s| s.end_position);
+        let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
+        let checkpoint = if covers < end { Some(self.write_checkpoint(core)?) } else { None };
+        self.commit_checkpoint(core, checkpoint, leaving.len())?;
+        let mut state = core.state();
+        let version = Arc::make_mut(&mut state.version);
+        version.manifest_number = self.manifests.newest().number;
+        let mut removed = Vec::new();
+        version.segments.retain(|v| {
+            let leaves = leaving.contains(&v.segment.segment_id);
+            if leaves {
+                removed.push(v.segment.pin.clone());
+            }
+            !leaves
+        });
+        drop(state);
+        core.counters.add_retired(removed.len());
+        self.unlink.append(&mut removed);
+        Ok(())
+    }
+
+    /// Writes the producer table to a file that no manifest names yet.
+    fn write_checkpoint(&self, core: &Core) -> Result<ProducersRecord> {
+        let now = core.clock.now();
+        let (records, covers_position) = {
+            let mut state = core.state();
+            (state.producers.records(now), state.durable_position)
+        };
+        let number = self.manifests.newest().producers.map_or(0, |p| p.number) + 1;
+        let bytes = encode_producers(core.store_id, covers_position, &records);
+        let digest = xxhash_rust::xxh3::xxh3_128(&bytes).to_be_bytes();
+        write_new_file(&*core.storage, &producers_file_name(number), &bytes)?;
+        Ok(ProducersRecord { number, file_length: bytes.len() as u64, digest, covers_position })
+    }
+
+    /// Names a checkpoint and drops the oldest segments in one edit.
+    fn commit_checkpoint(
+        &mut self,
+        core: &Core,
+        checkpoint: Option<ProducersRecord>,
+        leaving: usize,
+    ) -> Result<()> {
+        let old = self.manifests.newest().producers;
+        let committed = self.manifests.commit(&*core.storage, |manifest| {
+            manifest.segments.drain(..leaving.min(manifest.segments.len()));
+            manifest.producers = checkpoint.or(manifest.producers);
+        });
+        let Some(new) = checkpoint else { return committed };
+        let unnamed = match &committed {
+            Ok(()) => old.map(|p| p.number),
+            Err(error) if error.kind() == ErrorKind::Full => Some(new.number),
+            Err(_) => None,
+        };
+        if let Some(number) = unnamed {
+            core.storage.remove(&producers_file_name(number))?;
+        }
+        committed
+    }
+
+    /// At close: everything sealed, the table checkpointed, the exact next sequence on record.
+    pub(crate) fn finish(&mut self, core: &Core) -> Result<()> {
+        while self.seal_next(core)? {}
+        self.retire(core)?;
+        let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
+        let (position, next_sequence, producers) = {
+            let state = core.state();
+            (state.durable_position, state.next_sequence, state.producers.len())
+        };
+        if covers < position && (producers > 0 || self.manifests.newest().producers.is_some()) {
+            let checkpoint = self.write_checkpoint(core)?;
+            self.commit_checkpoint(core, Some(checkpoint), 0)?;
+        }
+        if self.manifests.newest().next_sequence != next_sequence {
+            self.manifests.commit(&*core.storage, |m| m.next_sequence = next_sequence)?;
+        }
+        self.unlink_unpinned(core)
+    }
+
+    fn unlink_unpinned(&mut self, core: &Core) -> Result<()> {
+        let (free, pinned): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unlink)
+            .into_iter()
+            .partition(|pin| Arc::strong_count(pin) == 1);
+        self.unlink = pinned;
+        if free.is_empty() {
+            return Ok(());
+        }
+        for pin in free {
+            core.storage.remove(&pin.name)?;
+        }
+        core.storage.sync_dir().map_err(unknown)
+    }
+
+    fn check_space(&self, core: &Core) -> Result<()> {
+        let free = core.storage.free_bytes()?;
+        core.state().space_low = free.is_some_and(|bytes| bytes < FREE_BYTES_MIN);
+        Ok(())
+    }
+
+    /// Bytes of files that only snapshots keep.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        self.unlink.iter().map(|pin| pin.length()).sum()
+    }
+}
+
+/// Writes the footer of a segment and cuts the file to its length; gives the digest of the file.
+fn seal(ended: &Ended) -> Result<(Tail, [u8; 16])> {
+    let in_file = |e: Error| e.in_file(&ended.segment.pin.name);
+    let end = ended.summary.end_position - ended.summary.base_position;
+    let bytes = encode_tail(&ended.header, &ended.summary, &ended.directory)?;
+    let length = end + bytes.len() as u64;
+    if ended.sealed_length.is_none() {
+        let file = &*ended.file;
+        write_all_at(file, end, &bytes).map_err(in_file)?;
+        file.sync_data().map_err(unknown)?;
+        file.truncate(length).map_err(unknown)?;
+        file.sync_all().map_err(unknown)?;
+    }
+    let tail = read_tail(&*ended.file, ended.sealed_length.unwrap_or(length), &ended.header)
+        .map_err(in_file)?;
+    let mut digest = ended.digest.clone();
+    match ended.sealed_length {
+        None => digest.update(&bytes),
+        Some(length) => update_from(&mut digest, ended, end, length)?,
+    }
+    Ok((tail, digest.digest128().to_be_bytes()))
+}
+
+/// The footer of a segment that was sealed already, as it stands in the file.
+fn update_from(
+    digest: &mut xxhash_rust::xxh3::Xxh3,
+    ended: &Ended,
+    end: u64,
+    length: u64,
+) -> Result<()> {
+    let mut bytes = vec![0; usize::try_from(length - end).unwrap_or(usize::MAX)];
+    crate::storage::read_exact_at(&*ended.file, end, &mut bytes)?;
+    digest.update(&bytes);
+    Ok(())
+}
+
+/// A sealed segment as readers hold it.
+pub(crate) fn sealed_segment(
+    pin: Arc<Pin>,
+    record: &SegmentRecord,
+    sections: Vec<crate::format::footer::Section>,
+) -> Segment {
+    Segment {
+        pin,
+        segment_id: record.segment_id,
+        salt: record.salt,
+        base_position: record.base_position,
+        form: Form::Sealed { sections, file: Default::default(), checked: Default::default() },
+    }
+}

@@ -1,0 +1,214 @@
+//! Opening: look, decide, repair, serve. See `recovery` for the verdicts.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::Manifest;
+use crate::format::segment::log_file_name;
+use crate::limits;
+use crate::options::Options;
+use crate::segment::Directory;
+use crate::storage::{File, LockMode, Storage};
+use crate::store::OpenReport;
+use crate::store::cache::DirectoryCache;
+use crate::store::committer::{Committer, full_segments_before};
+use crate::store::driver::Wake;
+use crate::store::maintenance::{Maintenance, sealed_segment};
+use crate::store::manifest_log::ManifestLog;
+use crate::store::random::Random;
+use crate::store::recovery::{Inspection, NewerSegment, inspect};
+use crate::store::repair::{Repaired, repair};
+use crate::store::state::{Core, Ended, Mode, State};
+use crate::store::stats::Counters;
+use crate::store::version::{Form, Pin, ReadContext, Segment, Version, Visible};
+use crate::time::Clock;
+
+/// How an open ends.
+pub(crate) struct Opened {
+    pub(crate) core: Core,
+    pub(crate) report: OpenReport,
+}
+
+/// Opens for writing; makes the store if the directory is empty.
+pub(crate) fn open(
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+) -> Result<Opened> {
+    check_options(&options)?;
+    let started = clock.monotonic_ns();
+    let lock = storage.lock(LockMode::Exclusive, &options.lock_note)?;
+    let mut random = Random::new(options.seed);
+    let mut found = match inspect(&*storage)? {
+        Some(found) => found,
+        None => {
+            let store_id = random.store_id(clock.now());
+            let mut log = ManifestLog::new(Manifest { store_id, ..Manifest::default() });
+            log.commit(&*storage, |_| {})?;
+            inspect(&*storage)?.ok_or_else(|| {
+                Error::new(ErrorKind::Io, "the first manifest was written and is not there")
+            })?
+        }
+    };
+    let mut report = report_on(&found);
+    let Repaired { adopted, active } = repair(&*storage, &mut found, random.draw(clock.now()))?;
+    let log_end = match (&active, adopted.last()) {
+        (_, Some((segment, _))) => segment.log_end(),
+        _ => found.manifest.log_end,
+    };
+    let log_end = active.as_ref().map_or(log_end, |writer| writer.header.previous);
+    let mut durable_position = log_end.end_position;
+    let full = found.manifest.segments.iter().map(|s| full_segments_before(s.file_length)).max();
+    let mut committer = Committer::new(log_end, found.next_sequence, full.unwrap_or(0), random);
+    let mut version = version_of(&found);
+    let ended: VecDeque<_> =
+        adopted.into_iter().map(|(segment, file)| Arc::new(ended_segment(segment, file))).collect();
+    version.segments.extend(ended.iter().map(|e| visible(e)));
+    let active = active.map(|writer| {
+        durable_position = writer.summary.end_position;
+        committer.resume(writer, clock.monotonic_ns())
+    });
+    let mode = Mode::Open;
+    let state = State {
+        mode,
+        queue: VecDeque::new(),
+        in_flight_bytes: 0,
+        producers: found.producers,
+        version: Arc::new(version),
+        active,
+        ended,
+        next_sequence: found.next_sequence,
+        durable_position,
+        space_low: false,
+    };
+    report.elapsed_ns = clock.monotonic_ns().saturating_sub(started);
+    let core = Core {
+        store_id: found.manifest.store_id,
+        context: Arc::new(ReadContext {
+            storage: storage.clone(),
+            cache: DirectoryCache::default(),
+        }),
+        storage,
+        clock,
+        options,
+        state: Mutex::new(state),
+        committer: Mutex::new(committer),
+        maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
+        committer_wake: Wake::default(),
+        maintenance_wake: Wake::default(),
+        counters: Counters::default(),
+        lock: Mutex::new(Some(lock)),
+    };
+    Ok(Opened { core, report })
+}
+
+/// Opens for reading beside no writer; shows what an open for writing would keep, and changes
+/// nothing.
+pub(crate) fn open_read_only(
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+) -> Result<Opened> {
+    let started = clock.monotonic_ns();
+    let lock = storage.lock(LockMode::Shared, &options.lock_note)?;
+    let none = || Error::invalid("there is no store in the directory");
+    let mut found = inspect(&*storage)?.ok_or_else(none)?;
+    let mut report = report_on(&found);
+    let mut version = version_of(&found);
+    let newer: Vec<_> = found.adopted.drain(..).chain(found.last.take()).collect();
+    let mut log_end = found.manifest.log_end;
+    for segment in newer {
+        if segment.scan.summary.frames == 0 {
+            continue;
+        }
+        log_end = segment.log_end();
+        let file = storage.open(&segment.name, false)?;
+        version.segments.push(visible(&ended_segment(segment, file)));
+    }
+    let state = State {
+        mode: Mode::ReadOnly,
+        queue: VecDeque::new(),
+        in_flight_bytes: 0,
+        producers: found.producers,
+        version: Arc::new(version),
+        active: None,
+        ended: VecDeque::new(),
+        next_sequence: found.next_sequence,
+        durable_position: log_end.end_position,
+        space_low: false,
+    };
+    report.elapsed_ns = clock.monotonic_ns().saturating_sub(started);
+    let random = Random::new(options.seed);
+    let core = Core {
+        store_id: found.manifest.store_id,
+        context: Arc::new(ReadContext {
+            storage: storage.clone(),
+            cache: DirectoryCache::default(),
+        }),
+        storage,
+        clock,
+        options,
+        state: Mutex::new(state),
+        committer: Mutex::new(Committer::new(log_end, found.next_sequence, 0, random)),
+        maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
+        committer_wake: Wake::default(),
+        maintenance_wake: Wake::default(),
+        counters: Counters::default(),
+        lock: Mutex::new(Some(lock)),
+    };
+    Ok(Opened { core, report })
+}
+
+fn check_options(options: &Options) -> Result<()> {
+    let (min, max) = (limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX);
+    if (min..=max).contains(&options.segment_bytes) {
+        return Ok(());
+    }
+    let what = format!("segment_bytes is {}, allowed are {min} to {max}", options.segment_bytes);
+    Err(Error::invalid(what).in_field("segment_bytes"))
+}
+
+fn report_on(found: &Inspection) -> OpenReport {
+    let newer = found.adopted.iter().chain(&found.last);
+    let summaries: Vec<_> = newer.map(|n| n.scan.summary).collect();
+    OpenReport {
+        frames_recovered: summaries.iter().map(|s| s.frames).sum(),
+        events_recovered: summaries.iter().map(|s| s.events).sum(),
+        torn_bytes: found.torn_bytes,
+        clean: found.clean,
+        elapsed_ns: 0,
+    }
+}
+
+/// The segments that the manifest names.
+fn version_of(found: &Inspection) -> Version {
+    let segments = found.named.iter().map(|named| {
+        let name = log_file_name(named.record.segment_id);
+        let pin = Pin::new(name, named.record.file_length);
+        let segment = sealed_segment(pin, &named.record, named.tail.sections.clone());
+        Visible { segment: Arc::new(segment), summary: named.tail.summary }
+    });
+    Version { manifest_number: found.manifest.number, segments: segments.collect() }
+}
+
+/// A recovered segment that takes no more frames.
+fn ended_segment(segment: NewerSegment, file: Arc<dyn File>) -> Ended {
+    let NewerSegment { name, header, scan, sealed_length } = segment;
+    let directory: Arc<Directory> = scan.builder.directory;
+    let length = sealed_length.unwrap_or(header.declared_length);
+    let form = Form::Open { file: file.clone(), directory: directory.clone() };
+    let segment = Arc::new(Segment {
+        pin: Pin::new(name, length),
+        segment_id: header.segment_id,
+        salt: header.salt,
+        base_position: header.base_position,
+        form,
+    });
+    let (summary, digest) = (scan.summary, scan.digest);
+    Ended { header, file, directory, summary, digest, segment, sealed_length }
+}
+
+fn visible(ended: &Ended) -> Visible {
+    Visible { segment: ended.segment.clone(), summary: ended.summary }
+}

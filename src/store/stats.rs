@@ -1,0 +1,100 @@
+//! What `/metrics` shows of a store: counters since it was opened, and gauges.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A look at a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Events that became durable since the store was opened.
+    pub events: u64,
+    /// Batches that became durable.
+    pub batches: u64,
+    /// Batches answered as duplicates at once.
+    pub duplicates: u64,
+    /// Bytes of frames that became durable.
+    pub bytes: u64,
+    /// Groups committed.
+    pub groups: u64,
+    /// Syncs of log data.
+    pub syncs: u64,
+    /// Nanoseconds spent in them.
+    pub sync_ns: u64,
+    /// Segments sealed.
+    pub sealed: u64,
+    /// Segments removed by retention.
+    pub retired: u64,
+    /// Bytes admitted and not yet durable.
+    pub queue_bytes: u64,
+    /// Segments, the active one included.
+    pub segments: u64,
+    /// Bytes of segment files that belong to the store.
+    pub log_bytes: u64,
+    /// Bytes of header and frames of the active segment.
+    pub active_bytes: u64,
+    /// Bytes of files that only snapshots keep.
+    pub pinned_bytes: u64,
+    /// Producers remembered.
+    pub producers: u64,
+    /// First sequence that is not visible.
+    pub next_sequence: u64,
+    /// A sync failed; no more writes.
+    pub poisoned: bool,
+    /// Appends are refused until space is free.
+    pub full: bool,
+}
+
+/// The counters behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    events: AtomicU64,
+    batches: AtomicU64,
+    duplicates: AtomicU64,
+    bytes: AtomicU64,
+    groups: AtomicU64,
+    syncs: AtomicU64,
+    sync_ns: AtomicU64,
+    sealed: AtomicU64,
+    retired: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add_group(&self, batches: usize, events: u64, bytes: u64) {
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.batches.fetch_add(batches as u64, Ordering::Relaxed);
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_sync(&self, ns: u64) {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.sync_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_duplicates(&self, count: usize) {
+        self.duplicates.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_sealed(&self) {
+        self.sealed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_retired(&self, count: usize) {
+        self.retired.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// The counters; the gauges are the caller's.
+    pub(crate) fn stats(&self) -> StoreStats {
+        StoreStats {
+            events: self.events.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            duplicates: self.duplicates.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            groups: self.groups.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+            sync_ns: self.sync_ns.load(Ordering::Relaxed),
+            sealed: self.sealed.load(Ordering::Relaxed),
+            retired: self.retired.load(Ordering::Relaxed),
+            ..StoreStats::default()
+        }
+    }
+}
