@@ -15,6 +15,8 @@ macro_rules! limits {
 limits! {
     /// Events in one batch: row numbers fit 16 bits and a batch stays a cheap unit to read.
     BATCH_EVENTS_MAX: usize = 65_536;
+    /// Rows of each other table of a batch (resources, scopes, links, span events): as events.
+    BATCH_ROWS_MAX: usize = 65_536;
     /// Stored bytes of one batch: one group and one credit window hold it.
     BATCH_STORED_BYTES_MAX: usize = 8 << 20;
     /// Raw (decompressed) bytes of one batch: bounds what a reader allocates.

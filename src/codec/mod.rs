@@ -1,7 +1,10 @@
 //! Reading and writing bytes without trusting them: a bounded cursor, varints, checksums.
 
+pub mod any_value;
+mod bits;
 mod cursor;
 
+pub use bits::{BitReader, BitWriter, packed_bytes, width_of};
 pub use cursor::Cursor;
 
 /// CRC-32 (ISO-HDLC, as zlib's) of the bytes.

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::codec::crc32;
+use crate::column::builder::check_time;
+use crate::column::payload::Directory;
+use crate::column::{compress, validate};
+use crate::error::{Error, Result};
 use crate::event::ProducerId;
-use crate::format::frame::FrameHeader;
+use crate::format::frame::{FrameHeader, FrameKind};
 use crate::time::Timestamp;
 
 /// A (source, type) pair.
@@ -41,8 +45,30 @@ impl Batch {
     /// Validates a frame from outside completely: each column is decoded once, and what the header
     /// claims must be what was found. The store's fields must be zero. `now` bounds the times.
     pub fn from_frame(header: FrameHeader, payload: Bytes, now: Timestamp) -> Result<Batch> {
-        let _ = (header, payload, now);
-        todo!("column")
+        check_wire_header(&header)?;
+        if payload.len() != header.stored_length as usize {
+            let what = format!("{} bytes, stored_length {}", payload.len(), header.stored_length);
+            return Err(Error::invalid(what).in_field("stored_length"));
+        }
+        if crc32(&payload) != header.payload_crc {
+            return Err(Error::invalid("the payload's checksum is wrong").in_field("payload_crc"));
+        }
+        let raw = compress::decompress(header.codec, &payload, header.raw_length as usize)?;
+        let found = validate::validate(&raw, &Directory::decode(&raw)?)?;
+        let claims = [
+            ("events", i64::from(header.events), found.events as i64),
+            ("min_time", header.min_time.0, found.min_time.0),
+            ("max_time", header.max_time.0, found.max_time.0),
+        ];
+        for (field, claimed, found) in claims {
+            if claimed != found {
+                let what = format!("the header claims {claimed}, the payload has {found}");
+                return Err(Error::invalid(what).in_field(field));
+            }
+        }
+        check_time(found.min_time, now)?;
+        check_time(found.max_time, now)?;
+        Ok(Batch { header, payload, summary: Arc::new(found.summary) })
     }
 
     /// The header as the producer would send it.
@@ -83,4 +109,26 @@ impl Batch {
         self.header.batch_number = number;
         self
     }
+}
+
+/// What a producer may say in a header: the store's fields are the store's.
+fn check_wire_header(header: &FrameHeader) -> Result<()> {
+    if header.kind != FrameKind::Batch {
+        return Err(Error::invalid("the frame is no batch").in_field("kind"));
+    }
+    let stamped = [
+        ("salt", header.salt),
+        ("segment_id", header.segment_id),
+        ("position", header.position),
+        ("durable_position", header.durable_position),
+        ("first_sequence", header.first_sequence),
+        ("received", header.received.0 as u64),
+        ("flags", u64::from(header.flags)),
+    ];
+    for (field, value) in stamped {
+        if value != 0 {
+            return Err(Error::invalid(format!("{value}; a producer sends 0")).in_field(field));
+        }
+    }
+    header.check_limits()
 }

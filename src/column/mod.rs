@@ -7,13 +7,21 @@
 //! frame header. See `storage-format.md`, "Payload".
 
 mod batch;
+mod buffer;
 mod builder;
+mod compress;
+mod decode;
+mod encoding;
+mod materialise;
+mod payload;
 mod schema;
+mod validate;
 mod view;
 
 pub use batch::{Batch, BatchSummary, Series};
 pub use builder::{
-    BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields, SpanEventFields,
+    BATCH_FIELD, BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields,
+    SpanEventFields, check_time,
 };
-pub use schema::{ColumnId, Field, Table};
+pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

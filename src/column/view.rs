@@ -3,9 +3,13 @@
 //! A view checks the payload's directory on opening and each column when it is decoded; damage is
 //! an error, never a panic and never an answer. The caller has checked the frame's checksum.
 
-use crate::column::{ColumnId, Field, Table};
-use crate::error::Result;
-use crate::event::{Event, Value};
+use crate::column::batch::BatchSummary;
+use crate::column::decode::{Columns, Dense};
+use crate::column::encoding::texts;
+use crate::column::payload::Directory;
+use crate::column::{ColumnId, Field, Table, compress, materialise, validate};
+use crate::error::{Error, Result};
+use crate::event::{Event, Value, ValueRef};
 use crate::format::frame::FrameHeader;
 
 /// One bit per row.
@@ -17,6 +21,23 @@ pub struct Bitmap {
     pub rows: usize,
 }
 
+impl Bitmap {
+    /// Whether a row is in it.
+    #[must_use]
+    pub fn get(&self, row: usize) -> bool {
+        self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    /// The rows in it, ascending.
+    pub fn ones(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let next = |&word: &u64| Some(word & word.wrapping_sub(1)).filter(|&word| word != 0);
+            std::iter::successors(Some(word).filter(|&word| word != 0), next)
+                .map(move |word| at * 64 + word.trailing_zeros() as usize)
+        })
+    }
+}
+
 /// A decoded column of integers (booleans are 0 and 1, doubles their bits).
 #[derive(Clone, Debug)]
 pub struct Ints {
@@ -26,10 +47,10 @@ pub struct Ints {
     pub present: Option<Bitmap>,
 }
 
-/// A decoded column of text or bytes: distinct values, and a code per row.
+/// A decoded column of text or bytes: values by code, mostly distinct, and a code per row.
 #[derive(Clone, Debug)]
 pub struct Texts {
-    /// All distinct values, one after another.
+    /// All values, one after another.
     pub bytes: Vec<u8>,
     /// Value c is `bytes[offsets[c]..offsets[c + 1]]`.
     pub offsets: Vec<u32>,
@@ -75,39 +96,46 @@ impl<const N: usize> Ids<N> {
 
 /// A decompressed payload and its directory of columns.
 #[derive(Debug)]
-pub struct BatchView {}
+pub struct BatchView {
+    raw: Vec<u8>,
+    directory: Directory,
+}
 
 impl BatchView {
     /// Decompresses the payload and checks its directory.
     pub fn open(header: &FrameHeader, payload: &[u8]) -> Result<BatchView> {
-        let _ = (header, payload);
-        todo!("column")
+        let raw = compress::decompress(header.codec, payload, header.raw_length as usize)?;
+        let directory = Directory::decode(&raw)?;
+        let view = BatchView { raw, directory };
+        if view.events() != header.events as usize {
+            let what = format!("{} events, the header says {}", view.events(), header.events);
+            return Err(Error::invalid(what).in_field("events"));
+        }
+        Ok(view)
     }
 
     /// Number of events.
     #[must_use]
     pub fn events(&self) -> usize {
-        todo!("column")
+        self.rows(Table::Events)
     }
 
     /// Number of rows of a table.
     #[must_use]
     pub fn rows(&self, table: Table) -> usize {
-        let _ = table;
-        todo!("column")
+        self.directory.rows.get(table as usize).copied().unwrap_or(0)
     }
 
-    /// All columns; an index into this is what the readers below take.
+    /// All columns, ascending; an index into this is what the readers below take.
     #[must_use]
     pub fn columns(&self) -> &[ColumnId] {
-        todo!("column")
+        &self.directory.ids
     }
 
     /// The column of a field that is no attribute and no body.
     #[must_use]
     pub fn find(&self, table: Table, field: Field) -> Option<usize> {
-        let _ = (table, field);
-        todo!("column")
+        self.directory.find(table, field)
     }
 
     /// Columns of an attribute in a table, of whatever type and occurrence.
@@ -116,50 +144,124 @@ impl BatchView {
         table: Table,
         key: &'a str,
     ) -> impl Iterator<Item = usize> + 'a {
-        let _ = (table, key);
-        std::iter::empty()
+        let ids = &self.directory.ids;
+        let wanted = (table, Field::Attribute, key);
+        let start = ids.partition_point(|id| (id.table, id.field, id.key.as_str()) < wanted);
+        let end = ids.partition_point(|id| (id.table, id.field, id.key.as_str()) <= wanted);
+        start..end
+    }
+
+    /// The columns of the body, one for each type that occurs.
+    #[must_use]
+    pub fn bodies(&self) -> std::ops::Range<usize> {
+        self.directory.range(Table::Events, Field::Body)
+    }
+
+    /// Bytes that the view holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let directory = &self.directory;
+        let bitmaps: usize = directory.presences.iter().map(|p| p.1.words.len() * 8).sum();
+        self.raw.len() + directory.ids.len() * 128 + bitmaps
     }
 
     /// Decodes a column of integers, booleans or doubles.
     pub fn ints(&self, column: usize) -> Result<Ints> {
-        let _ = column;
-        todo!("column")
+        let mut values = Vec::new();
+        self.reader().integers(column, &mut values)?;
+        let present = self.reader().presence(column).cloned();
+        if let Some(rows) = &present {
+            scatter(&mut values, rows, 0);
+        }
+        Ok(Ints { values, present })
     }
 
     /// Decodes a column of text, bytes or nested values.
     pub fn texts(&self, column: usize) -> Result<Texts> {
-        let _ = column;
-        todo!("column")
+        let mut decoded = texts::Decoded::default();
+        self.reader().texts(column, &mut decoded)?;
+        let texts::Decoded { bytes, offsets, mut codes } = decoded;
+        if let Some(rows) = self.reader().presence(column) {
+            scatter(&mut codes, rows, Texts::ABSENT);
+        }
+        Ok(Texts { bytes: bytes.to_vec(), offsets, codes })
     }
 
     /// Decodes a column of 16-byte ids.
     pub fn ids16(&self, column: usize) -> Result<Ids<16>> {
-        let _ = column;
-        todo!("column")
+        let Dense::Ids16 { values, mut codes } = self.reader().dense(column)? else {
+            return Err(self.wrong_form(column, "ids of 16 bytes"));
+        };
+        if let Some(rows) = self.reader().presence(column) {
+            scatter(&mut codes, rows, Texts::ABSENT);
+        }
+        Ok(Ids { values, codes })
     }
 
     /// Decodes a column of 8-byte ids.
     pub fn ids8(&self, column: usize) -> Result<Ids<8>> {
-        let _ = column;
-        todo!("column")
+        let Dense::Ids8 { values, mut codes } = self.reader().dense(column)? else {
+            return Err(self.wrong_form(column, "ids of 8 bytes"));
+        };
+        if let Some(rows) = self.reader().presence(column) {
+            scatter(&mut codes, rows, Texts::ABSENT);
+        }
+        Ok(Ids { values, codes })
     }
 
     /// Which rows of a column have a value; `None`: all. The only reader for columns of empties.
     pub fn presence(&self, column: usize) -> Result<Option<Bitmap>> {
-        let _ = column;
-        todo!("column")
+        self.reader().column(column)?;
+        Ok(self.reader().presence(column).cloned())
+    }
+
+    /// Series and traces, as validation would find them, from the columns that say them only: for
+    /// the directory of a segment that was validated when it was written.
+    pub fn summary(&self) -> Result<BatchSummary> {
+        validate::summarise(self.reader())
     }
 
     /// Whole events, in the order of `rows`, which is ascending. Sequence and received time come
     /// from the header.
     pub fn materialise(&self, header: &FrameHeader, rows: &[u32]) -> Result<Vec<Event>> {
-        let _ = (header, rows);
-        todo!("column")
+        materialise::events(self.reader(), header, rows)
     }
 
     /// The value of one row of any column, for answers and tests.
     pub fn value(&self, column: usize, row: usize) -> Result<Option<Value>> {
-        let _ = (column, row);
-        todo!("column")
+        let (id, _, _) = self.reader().column(column)?;
+        if row >= self.rows(id.table) {
+            return Err(Error::invalid(format!("the table has no row {row}")).in_field(id.path()));
+        }
+        let at = match self.reader().presence(column) {
+            None => row,
+            Some(rows) if !rows.get(row) => return Ok(None),
+            Some(rows) => rows.ones().take_while(|&other| other < row).count(),
+        };
+        let dense = self.reader().dense(column)?;
+        Ok(dense.value(id.value_type, at).map(ValueRef::to_value))
     }
+
+    fn reader(&self) -> Columns<'_> {
+        Columns { raw: &self.raw, directory: &self.directory }
+    }
+
+    fn wrong_form(&self, column: usize, wanted: &str) -> Error {
+        let error = Error::invalid(format!("the column does not hold {wanted}"));
+        match self.directory.ids.get(column) {
+            Some(id) => error.in_field(id.path()),
+            None => error,
+        }
+    }
+}
+
+/// Spreads the values of the rows that have one over all rows.
+fn scatter<T: Copy>(values: &mut Vec<T>, rows: &Bitmap, absent: T) {
+    let mut all = vec![absent; rows.rows];
+    for (row, value) in rows.ones().zip(values.iter()) {
+        if let Some(cell) = all.get_mut(row) {
+            *cell = *value;
+        }
+    }
+    *values = all;
 }

@@ -208,7 +208,8 @@ impl FrameHeader {
         Ok(header)
     }
 
-    fn check_limits(&self) -> Result<()> {
+    /// Whether lengths and counts stay within their limits.
+    pub fn check_limits(&self) -> Result<()> {
         let bounded = |field: &str, value: u32, max: usize| {
             if value as usize <= max {
                 return Ok(());

@@ -15,6 +15,7 @@ mod generate;
 mod import;
 mod inspect;
 mod query;
+mod remote;
 mod serve;
 mod sink;
 mod target;

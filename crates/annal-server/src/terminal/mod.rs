@@ -9,7 +9,7 @@ mod units;
 pub(crate) use paint::{Paint, clean};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
-pub(crate) use tree::{Canvas, TraceTree};
+pub(crate) use tree::{Canvas, TraceTree, message};
 pub(crate) use units::{bytes, count, duration, rate, time};
 
 /// Columns of the terminal, or a width that reads well in a file.

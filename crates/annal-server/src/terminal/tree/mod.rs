@@ -26,6 +26,8 @@ use super::{Paint, clean, count, duration, time};
 mod notes;
 mod shape;
 
+pub(crate) use notes::message;
+
 /// Deepest level that is drawn by indentation; deeper spans say their depth.
 const INDENT_LEVELS_MAX: usize = 24;
 

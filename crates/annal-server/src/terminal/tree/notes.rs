@@ -55,15 +55,16 @@ pub(super) fn log(event: &Event) -> Note {
         (text, _) => text.to_uppercase(),
     };
     let text = match &event.body {
-        Some(body) => plain(body),
+        Some(_) => message(event),
         None => event.event_type.clone(),
     };
-    Note {
-        time: Some(event.time.as_ns()),
-        head,
-        severity: event.severity_number,
-        text: text.trim_end().to_owned(),
-    }
+    Note { time: Some(event.time.as_ns()), head, severity: event.severity_number, text }
+}
+
+/// What an event says in words: its body, or why it failed.
+pub(crate) fn message(event: &Event) -> String {
+    let text = event.body.as_ref().map_or_else(|| event.status_message.clone(), plain);
+    text.trim_end().to_owned()
 }
 
 fn span_event(event: &SpanEvent) -> Note {

@@ -1,0 +1,146 @@
+//! Bit-packing: integers of one width, lowest bits first, in little-endian bytes.
+//!
+//! The last byte is filled with zero bits; a reader refuses others, so that equal values have equal
+//! bytes.
+
+use crate::error::{Error, Result};
+
+/// Bytes that `count` values of `width` bits take.
+#[must_use]
+pub fn packed_bytes(count: usize, width: u32) -> usize {
+    (count * width as usize).div_ceil(8)
+}
+
+/// Bits that hold the value: 0 for 0, at most 64.
+#[must_use]
+pub fn width_of(value: u64) -> u32 {
+    u64::BITS - value.leading_zeros()
+}
+
+/// Collects bits of varying number, lowest first.
+#[derive(Debug, Default)]
+pub struct BitWriter {
+    word: u64,
+    filled: u32,
+}
+
+impl BitWriter {
+    /// Appends the low `width` bits (at most 64); the value has no others.
+    #[inline]
+    pub fn put(&mut self, out: &mut Vec<u8>, value: u64, width: u32) {
+        debug_assert!(width_of(value) <= width, "a value wider than its field");
+        if width == 0 {
+            return;
+        }
+        self.word |= value << self.filled;
+        let filled = self.filled + width;
+        if filled < 64 {
+            self.filled = filled;
+            return;
+        }
+        out.extend_from_slice(&self.word.to_le_bytes());
+        let left = filled - 64;
+        self.word = if left == 0 { 0 } else { value >> (width - left) };
+        self.filled = left;
+    }
+
+    /// Writes what is left, up to a whole byte.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let bytes = self.word.to_le_bytes();
+        out.extend(bytes.iter().take(self.filled.div_ceil(8) as usize));
+    }
+}
+
+/// Takes bits of varying number, lowest first.
+#[derive(Debug)]
+pub struct BitReader<'a> {
+    bytes: &'a [u8],
+    bit: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// Starts at the lowest bit of the first byte.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> BitReader<'a> {
+        BitReader { bytes, bit: 0 }
+    }
+
+    /// The next `width` bits (at most 64); beyond the end they read as zero, see
+    /// [`BitReader::finish`].
+    #[inline]
+    pub fn take(&mut self, width: u32) -> u64 {
+        let (byte, shift) = (self.bit / 8, (self.bit % 8) as u32);
+        self.bit += width as usize;
+        let low = word_at(self.bytes, byte) >> shift;
+        let mask = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
+        if width + shift <= 64 {
+            return low & mask;
+        }
+        let high = u64::from(self.bytes.get(byte + 8).copied().unwrap_or(0));
+        (low | high << (64 - shift)) & mask
+    }
+
+    /// Everything must have been taken, but for zero bits that fill the last byte.
+    pub fn finish(mut self) -> Result<()> {
+        let taken = self.bit.div_ceil(8);
+        let rest = (taken * 8 - self.bit) as u32;
+        if taken != self.bytes.len() {
+            let what = format!("{} bytes of bits where {taken} are needed", self.bytes.len());
+            return Err(Error::invalid(what));
+        }
+        if self.take(rest) != 0 {
+            return Err(Error::invalid("the bits that fill the last byte are not zero"));
+        }
+        Ok(())
+    }
+}
+
+/// The eight bytes from here, as far as there are any.
+#[inline]
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    if let Some(word) = bytes.get(at..at + 8) {
+        return u64::from_le_bytes(word.try_into().unwrap_or_default());
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_every_width_lead_back() {
+        for width in 0..=64u32 {
+            let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+            for count in [1usize, 7, 8, 63, 128] {
+                let value = |i: usize| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask;
+                let (mut out, mut writer) = (Vec::new(), BitWriter::default());
+                (0..count).for_each(|i| writer.put(&mut out, value(i), width));
+                writer.finish(&mut out);
+                assert_eq!(out.len(), packed_bytes(count, width));
+                let mut reader = BitReader::new(&out);
+                for i in 0..count {
+                    assert_eq!(reader.take(width), value(i), "width {width}, value {i}");
+                }
+                reader.finish().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn bits_left_over_are_refused() {
+        let mut reader = BitReader::new(&[0b1000_0001]);
+        reader.take(5);
+        assert!(reader.finish().is_err());
+        let mut reader = BitReader::new(&[1, 0]);
+        reader.take(5);
+        assert!(reader.finish().is_err());
+        let mut reader = BitReader::new(&[]);
+        reader.take(5);
+        assert!(reader.finish().is_err());
+    }
+}

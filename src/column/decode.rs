@@ -1,0 +1,256 @@
+//! Reads the values of one column out of a raw payload, checked: lengths, codes, ranges, UTF-8.
+//!
+//! Validation and views use the same functions, so what passed validation can be read, and damage
+//! that came later is an error and never an answer.
+
+use crate::codec::any_value;
+use crate::column::Bitmap;
+use crate::column::encoding::{Encoding, ids, integers, texts};
+use crate::column::payload::{Directory, Entry};
+use crate::column::schema::{ColumnId, Field, Form, Table, marks};
+use crate::error::{Error, Result};
+use crate::event::{DoubleBits, ValueRef, ValueType};
+use crate::limits;
+
+/// The values of the rows that have one, in order.
+#[derive(Debug)]
+pub(super) enum Dense<'a> {
+    Empties,
+    Integers(Vec<i64>),
+    Texts(texts::Decoded<'a>),
+    Ids16 { values: Vec<[u8; 16]>, codes: Vec<u32> },
+    Ids8 { values: Vec<[u8; 8]>, codes: Vec<u32> },
+}
+
+/// A raw payload and its directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns<'a> {
+    pub(super) raw: &'a [u8],
+    pub(super) directory: &'a Directory,
+}
+
+impl<'a> Columns<'a> {
+    /// What a column is and where.
+    pub(super) fn column(&self, at: usize) -> Result<(&'a ColumnId, &'a Entry, &'a [u8])> {
+        let directory = self.directory;
+        let (Some(id), Some(entry)) = (directory.ids.get(at), directory.entries.get(at)) else {
+            return Err(Error::invalid(format!("the payload has no column {at}")));
+        };
+        Ok((id, entry, self.raw.get(entry.body.clone()).unwrap_or_default()))
+    }
+
+    /// Which rows have a value; `None`: all.
+    pub(super) fn presence(&self, at: usize) -> Option<&'a Bitmap> {
+        let index = self.directory.entries.get(at)?.presence?;
+        self.directory.presences.get(index).map(|presence| &presence.1)
+    }
+
+    /// Decodes a column of whatever form.
+    pub(super) fn dense(&self, at: usize) -> Result<Dense<'a>> {
+        let (id, entry, body) = self.column(at)?;
+        Ok(match id.form() {
+            Form::Empties => {
+                self.empties(at)?;
+                Dense::Empties
+            }
+            Form::Integers => {
+                let mut values = Vec::new();
+                self.integers(at, &mut values)?;
+                Dense::Integers(values)
+            }
+            Form::Texts => {
+                let mut decoded = texts::Decoded::default();
+                self.texts(at, &mut decoded)?;
+                Dense::Texts(decoded)
+            }
+            Form::Ids16 => {
+                let (mut values, mut codes) = (Vec::new(), Vec::new());
+                ids::decode(entry.encoding, body, entry.count, &mut values, &mut codes)
+                    .map_err(|error| error.in_field(id.path()))?;
+                Dense::Ids16 { values, codes }
+            }
+            Form::Ids8 => {
+                let (mut values, mut codes) = (Vec::new(), Vec::new());
+                self.ids8(at, &mut values, &mut codes)?;
+                Dense::Ids8 { values, codes }
+            }
+        })
+    }
+
+    /// A column of empties has no body.
+    pub(super) fn empties(&self, at: usize) -> Result<()> {
+        let (id, entry, body) = self.column(at)?;
+        if entry.encoding != Encoding::Nothing || !body.is_empty() {
+            return Err(Error::invalid("a column of empties with a body").in_field(id.path()));
+        }
+        Ok(())
+    }
+
+    /// Decodes a column of integers and checks their range.
+    pub(super) fn integers(&self, at: usize, out: &mut Vec<i64>) -> Result<()> {
+        let (id, entry, body) = self.column(at)?;
+        if id.form() != Form::Integers {
+            return Err(wrong_form(id, "integers"));
+        }
+        integers::decode(entry.encoding, body, entry.count, out)
+            .map_err(|error| error.in_field(id.path()))?;
+        let Some((least, greatest)) = self.range(id) else { return Ok(()) };
+        let (min, max) =
+            out.iter().fold((i64::MAX, i64::MIN), |(min, max), &v| (min.min(v), max.max(v)));
+        if min < least || max > greatest {
+            let wrong = if min < least { min } else { max };
+            let what = format!("{wrong} where {least} to {greatest} are allowed");
+            return Err(Error::invalid(what).in_field(id.path()));
+        }
+        Ok(())
+    }
+
+    /// Decodes a column of text, bytes or nested values and checks each distinct one.
+    pub(super) fn texts(&self, at: usize, out: &mut texts::Decoded<'a>) -> Result<()> {
+        let (id, entry, body) = self.column(at)?;
+        if id.form() != Form::Texts {
+            return Err(wrong_form(id, "text"));
+        }
+        texts::decode(entry.encoding, body, entry.count, out)
+            .and_then(|()| check_entries(id, out))
+            .map_err(|error| error.in_field(id.path()))
+    }
+
+    /// Decodes a column of 8-byte ids.
+    pub(super) fn ids8(
+        &self,
+        at: usize,
+        values: &mut Vec<[u8; 8]>,
+        codes: &mut Vec<u32>,
+    ) -> Result<()> {
+        let (id, entry, body) = self.column(at)?;
+        if id.form() != Form::Ids8 {
+            return Err(wrong_form(id, "ids of 8 bytes"));
+        }
+        ids::decode(entry.encoding, body, entry.count, values, codes)
+            .map_err(|error| error.in_field(id.path()))
+    }
+
+    /// Least and greatest value allowed; `None`: all 64 bits.
+    fn range(&self, id: &ColumnId) -> Option<(i64, i64)> {
+        let rows = |table: Table| {
+            (0, self.directory.rows.get(table as usize).map_or(0, |&rows| rows as i64) - 1)
+        };
+        Some(match id.field {
+            Field::Owner => rows(Table::Events),
+            Field::Resource => rows(Table::Resources),
+            Field::Scope => rows(Table::Scopes),
+            Field::Signal | Field::Status => (0, 2),
+            Field::Kind => (0, 5),
+            Field::SeverityNumber => (0, 24),
+            Field::Marks => (0, marks::ALL),
+            Field::RemotePort => (0, i64::from(u16::MAX)),
+            Field::Flags
+            | Field::DroppedAttributes
+            | Field::DroppedEvents
+            | Field::DroppedLinks => (0, i64::from(u32::MAX)),
+            _ if id.value_type == ValueType::Bool => (0, 1),
+            _ => return None,
+        })
+    }
+}
+
+impl Dense<'_> {
+    /// One value as an attribute or body of a type; ids are none.
+    pub(super) fn value(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'_>> {
+        Some(match (self, value_type) {
+            (Dense::Empties, _) => ValueRef::Empty,
+            (Dense::Integers(values), ValueType::Double) => {
+                ValueRef::Double(DoubleBits(*values.get(at)? as u64))
+            }
+            (Dense::Integers(values), ValueType::Bool) => ValueRef::Bool(*values.get(at)? != 0),
+            (Dense::Integers(values), _) => ValueRef::Int(*values.get(at)?),
+            (Dense::Texts(_), ValueType::String) => ValueRef::String(self.text(at)?),
+            (Dense::Texts(texts), ValueType::Bytes) => ValueRef::Bytes(texts.row(at)?),
+            (Dense::Texts(texts), _) => ValueRef::Nested(texts.row(at)?),
+            (Dense::Ids16 { values, codes }, _) => {
+                ValueRef::Bytes(values.get(*codes.get(at)? as usize)?)
+            }
+            (Dense::Ids8 { values, codes }, _) => {
+                ValueRef::Bytes(values.get(*codes.get(at)? as usize)?)
+            }
+        })
+    }
+
+    pub(super) fn integer(&self, at: usize) -> Option<i64> {
+        match self {
+            Dense::Integers(values) => values.get(at).copied(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self, at: usize) -> Option<&str> {
+        match self {
+            // UTF-8 was checked when the column was decoded; here it is a slice of it.
+            Dense::Texts(texts) => std::str::from_utf8(texts.row(at)?).ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn bytes(&self, at: usize) -> Option<&[u8]> {
+        match self {
+            Dense::Texts(texts) => texts.row(at),
+            _ => None,
+        }
+    }
+
+    pub(super) fn id16(&self, at: usize) -> Option<[u8; 16]> {
+        match self {
+            Dense::Ids16 { values, codes } => values.get(*codes.get(at)? as usize).copied(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn id8(&self, at: usize) -> Option<[u8; 8]> {
+        match self {
+            Dense::Ids8 { values, codes } => values.get(*codes.get(at)? as usize).copied(),
+            _ => None,
+        }
+    }
+}
+
+fn wrong_form(id: &ColumnId, wanted: &str) -> Error {
+    Error::invalid(format!("the column does not hold {wanted}")).in_field(id.path())
+}
+
+/// Checks each distinct value: lengths of names and addresses, UTF-8, nesting.
+fn check_entries(id: &ColumnId, texts: &texts::Decoded<'_>) -> Result<()> {
+    let exact = match id.field {
+        Field::RemoteIpv4 => Some(4),
+        Field::RemoteIpv6 => Some(16),
+        _ => None,
+    };
+    let max = match id.field {
+        Field::Source | Field::Type => limits::NAME_BYTES_MAX,
+        _ => limits::VALUE_BYTES_MAX,
+    };
+    let lengths = texts.offsets.windows(2).map(|pair| match pair {
+        [start, end] => (end - start) as usize,
+        _ => 0,
+    });
+    for length in lengths {
+        if length > max || exact.is_some_and(|exact| exact != length) {
+            let what = format!("a value of {length} bytes, {} are allowed", exact.unwrap_or(max));
+            return Err(Error::limit(what));
+        }
+    }
+    match id.value_type {
+        ValueType::String => {
+            // Valid as a whole and cut at boundaries only: valid each.
+            let whole = std::str::from_utf8(texts.bytes)
+                .map_err(|error| Error::invalid(format!("text is not UTF-8: {error}")))?;
+            match texts.offsets.iter().find(|&&at| !whole.is_char_boundary(at as usize)) {
+                Some(at) => Err(Error::invalid(format!("text is not UTF-8: cut at byte {at}"))),
+                None => Ok(()),
+            }
+        }
+        ValueType::Nested => (0..texts.offsets.len() - 1)
+            .try_for_each(|code| any_value::check(texts.value(code as u32).unwrap_or_default())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Text, bytes and nested values.
+//!
+//! | encoding | body |
+//! |---|---|
+//! | dictionary | number of entries (varint), their lengths (varints), their bytes, codes |
+//! | plain | the length of each row (varints), their bytes |
+
+use crate::codec::{Cursor, put_varint};
+use crate::column::encoding::{Encoding, codes};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Most bytes that one more row can add beside the bytes of a new entry.
+pub(crate) const ROW_BYTES_MAX: usize = 2;
+/// Most bytes that one more entry can add beside its bytes.
+pub(crate) const ENTRY_BYTES_MAX: usize = 3;
+
+/// Distinct values, in order of first appearance, and a code per row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    /// All values, one after another.
+    pub(crate) bytes: &'a [u8],
+    /// Where each ends.
+    pub(crate) ends: &'a [u32],
+    /// One per row.
+    pub(crate) codes: &'a [u16],
+}
+
+/// What was read: value c is `bytes[offsets[c]..offsets[c + 1]]`.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) codes: Vec<u32>,
+}
+
+/// Appends a body and says in which encoding.
+pub(crate) fn encode(source: Source<'_>, out: &mut Vec<u8>) -> Encoding {
+    let plain = source.ends.len() == source.codes.len() && source.ends.len() > 1;
+    if !plain {
+        put_varint(out, source.ends.len() as u64);
+    }
+    let mut start = 0;
+    for &end in source.ends {
+        put_varint(out, u64::from(end - start));
+        start = end;
+    }
+    out.extend_from_slice(source.bytes);
+    if plain {
+        return Encoding::TextPlain;
+    }
+    codes::encode(source.codes, source.ends.len(), out);
+    Encoding::TextDictionary
+}
+
+/// Reads a body of `count` rows.
+pub(crate) fn decode<'a>(
+    encoding: Encoding,
+    body: &'a [u8],
+    count: usize,
+    out: &mut Decoded<'a>,
+) -> Result<()> {
+    let mut cursor = Cursor::new(body);
+    out.offsets.clear();
+    out.codes.clear();
+    let entries = match encoding {
+        Encoding::TextDictionary => cursor.length(count, "entries of a dictionary")?,
+        Encoding::TextPlain => count,
+        other => return Err(Error::invalid(format!("text in encoding {other:?}"))),
+    };
+    out.offsets.reserve(entries + 1);
+    out.offsets.push(0);
+    let mut end = 0usize;
+    for _ in 0..entries {
+        end += cursor.length(limits::VALUE_BYTES_MAX, "length of a value")?;
+        out.offsets.push(end as u32);
+    }
+    out.bytes = cursor.take(end)?;
+    if encoding == Encoding::TextPlain {
+        out.codes.extend(0..count as u32);
+    } else {
+        codes::decode(&mut cursor, count, entries, &mut out.codes)?;
+    }
+    cursor.finish()
+}
+
+impl Decoded<'_> {
+    /// The value behind a code.
+    pub(crate) fn value(&self, code: u32) -> Option<&[u8]> {
+        let start = *self.offsets.get(code as usize)? as usize;
+        let end = *self.offsets.get(code as usize + 1)? as usize;
+        self.bytes.get(start..end)
+    }
+
+    /// The value of a row.
+    pub(crate) fn row(&self, row: usize) -> Option<&[u8]> {
+        self.value(*self.codes.get(row)?)
+    }
+}

@@ -1,0 +1,217 @@
+//! The raw payload: a directory of columns, then their bodies. `storage-format.md`, "Payload".
+//!
+//! The directory is sorted, so that equal batches have equal bytes and a repeated column is seen at
+//! once. Bodies stand in the order of [`Encoding::place`], then of the directory.
+
+use std::ops::Range;
+
+use crate::codec::{Cursor, put_varint};
+use crate::column::encoding::{Encoding, presence};
+use crate::column::schema::{self, ColumnId, Field, Table};
+use crate::column::{Bitmap, Series};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Version of the payload's layout.
+pub(super) const PAYLOAD_VERSION: u8 = 1;
+/// Most bytes before the presences and columns.
+pub(super) const HEAD_BYTES_MAX: usize = 32;
+
+/// What a column's entry says.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) presence: Option<usize>,
+    pub(super) encoding: Encoding,
+    /// Rows with a value.
+    pub(super) count: usize,
+    pub(super) body: Range<usize>,
+}
+
+/// A payload's head.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) rows: [usize; 5],
+    pub(super) presences: Vec<(Table, Bitmap, usize)>,
+    /// What each column is, strictly ascending.
+    pub(super) ids: Vec<ColumnId>,
+    /// Where it is; as many as `ids`.
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Appends one column's entry.
+pub(super) fn put_entry(
+    out: &mut Vec<u8>,
+    id: &ColumnId,
+    presence: usize,
+    encoding: Encoding,
+    body_length: usize,
+) {
+    out.extend_from_slice(&[id.table as u8, id.field as u8, id.value_type as u8]);
+    if id.field == Field::Attribute {
+        put_varint(out, id.key.len() as u64);
+        out.extend_from_slice(id.key.as_bytes());
+        put_varint(out, u64::from(id.occurrence));
+    }
+    put_varint(out, presence as u64);
+    out.push(encoding as u8);
+    put_varint(out, body_length as u64);
+}
+
+impl Directory {
+    /// Reads and checks the directory; bodies are not looked at.
+    pub(super) fn decode(raw: &[u8]) -> Result<Directory> {
+        let mut c = Cursor::new(raw);
+        let version = c.u8()?;
+        if version != PAYLOAD_VERSION {
+            let what = format!("payload of version {version}; this build reads 1");
+            return Err(Error::unsupported(what).in_field("payload"));
+        }
+        let mut rows = [0; 5];
+        for count in &mut rows {
+            *count = c.length(limits::BATCH_ROWS_MAX, "rows of a table")?;
+        }
+        let presences = decode_presences(&mut c, &rows)?;
+        let columns = c.length(limits::BATCH_COLUMNS_MAX, "columns of a batch")?;
+        // Each column takes six bytes at least; what is not there is not allocated for.
+        let capacity = columns.min(c.remaining() / 6);
+        let mut ids: Vec<ColumnId> = Vec::with_capacity(capacity);
+        let mut entries = Vec::with_capacity(capacity);
+        let mut lengths = Vec::with_capacity(capacity);
+        for _ in 0..columns {
+            let id = decode_id(&mut c)?;
+            if ids.last().is_some_and(|before| before.sort_key() >= id.sort_key()) {
+                return Err(c.error("columns out of order or twice").in_field(id.path()));
+            }
+            let (entry, length) = decode_entry(&mut c, &id, &rows, &presences)?;
+            ids.push(id);
+            entries.push(entry);
+            lengths.push(length);
+        }
+        place(&mut c, &mut entries, &lengths)?;
+        let directory = Directory { rows, presences, ids, entries };
+        directory.check_required()?;
+        Ok(directory)
+    }
+
+    /// The column of a field that is no attribute.
+    pub(super) fn find(&self, table: Table, field: Field) -> Option<usize> {
+        let at = self.ids.partition_point(|id| (id.table, id.field) < (table, field));
+        self.ids.get(at).is_some_and(|id| (id.table, id.field) == (table, field)).then_some(at)
+    }
+
+    /// The columns of a field in a table; they stand together.
+    pub(super) fn range(&self, table: Table, field: Field) -> Range<usize> {
+        let start = self.ids.partition_point(|id| (id.table, id.field) < (table, field));
+        let end = self.ids.partition_point(|id| (id.table, id.field) <= (table, field));
+        start..end
+    }
+
+    fn check_required(&self) -> Result<()> {
+        for table in Table::ALL {
+            let rows = self.rows.get(table as usize).copied().unwrap_or(0);
+            for field in Field::all_required_in(table).filter(|_| rows > 0) {
+                let column = self.find(table, field).and_then(|at| self.entries.get(at));
+                if column.is_none_or(|entry| entry.presence.is_some()) {
+                    let what = "a column is missing that every row must have a value in";
+                    let field = format!("{}{}", table.prefix(), field.name());
+                    return Err(Error::invalid(what).in_field(field));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode_presences(c: &mut Cursor<'_>, rows: &[usize; 5]) -> Result<Vec<(Table, Bitmap, usize)>> {
+    let count = c.length(limits::BATCH_COLUMNS_MAX, "presences of a batch")?;
+    let mut presences = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..count {
+        let code = c.u8()?;
+        let table = Table::from_code(code)
+            .ok_or_else(|| c.error(format!("presence in unknown table {code}")))?;
+        let rows = rows.get(table as usize).copied().unwrap_or(0);
+        // A sparse presence expands: what all of them take is bounded like other values.
+        bytes += rows.div_ceil(8);
+        if bytes > limits::BATCH_EXPANDED_BYTES_MAX {
+            return Err(Error::limit("presences expand beyond the limit").in_field("presence"));
+        }
+        let (bitmap, count) = presence::decode(c, rows)?;
+        presences.push((table, bitmap, count));
+    }
+    Ok(presences)
+}
+
+fn decode_id(c: &mut Cursor<'_>) -> Result<ColumnId> {
+    let (table, field, value_type) = (c.u8()?, c.u8()?, c.u8()?);
+    let known = Table::from_code(table)
+        .zip(Field::from_code(field))
+        .zip(schema::value_type_from_code(value_type));
+    let Some(((table, field), value_type)) = known else {
+        let what = format!("column of unknown table {table}, field {field} or type {value_type}");
+        return Err(Error::unsupported(what).at(c.offset() as u64).in_field("columns"));
+    };
+    let mut id = ColumnId::fixed(table, field, value_type);
+    if field == Field::Attribute {
+        let length = c.length(limits::KEY_BYTES_MAX, "length of a key")?;
+        let key = std::str::from_utf8(c.take(length)?)
+            .map_err(|_| c.error("a key is not UTF-8").in_field("columns"))?;
+        id.key.push_str(key);
+        id.occurrence = c.length(limits::ATTRIBUTES_MAX - 1, "occurrence of a key")? as u16;
+    }
+    let fits = field.required_in(table).is_some()
+        && field.value_type().is_none_or(|due| due == value_type);
+    if !fits {
+        return Err(c
+            .error("no such field in this table, or not of this type")
+            .in_field(id.path()));
+    }
+    Ok(id)
+}
+
+fn decode_entry(
+    c: &mut Cursor<'_>,
+    id: &ColumnId,
+    rows: &[usize; 5],
+    presences: &[(Table, Bitmap, usize)],
+) -> Result<(Entry, usize)> {
+    let presence = c.length(presences.len(), "presence of a column")?.checked_sub(1);
+    let count = match presence.and_then(|index| presences.get(index)) {
+        None => rows.get(id.table as usize).copied().unwrap_or(0),
+        Some((table, _, count)) if *table == id.table => *count,
+        Some(_) => return Err(c.error("a presence of another table").in_field(id.path())),
+    };
+    if count == 0 {
+        return Err(c.error("a column of a table without rows").in_field(id.path()));
+    }
+    let code = c.u8()?;
+    let encoding = Encoding::from_code(code).ok_or_else(|| {
+        let what = format!("column encoding {code} is unknown to this build");
+        Error::unsupported(what).at(c.offset() as u64).in_field(id.path())
+    })?;
+    let length = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a column")?;
+    Ok((Entry { presence, encoding, count, body: 0..0 }, length))
+}
+
+/// Finds the bodies, which must fill the rest of the payload.
+fn place(c: &mut Cursor<'_>, entries: &mut [Entry], lengths: &[usize]) -> Result<()> {
+    for place in 0..Encoding::PLACES {
+        for (entry, &length) in entries.iter_mut().zip(lengths) {
+            if entry.encoding.place() == place {
+                let start = c.offset();
+                c.take(length)?;
+                entry.body = start..c.offset();
+            }
+        }
+    }
+    c.finish()
+}
+
+/// Orders and names series for summaries.
+pub(super) fn sorted_series(pairs: impl Iterator<Item = (String, String)>) -> Vec<Series> {
+    let mut series: Vec<Series> =
+        pairs.map(|(source, event_type)| Series { source, event_type }).collect();
+    series.sort_unstable();
+    series.dedup();
+    series
+}
