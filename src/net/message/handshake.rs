@@ -10,7 +10,7 @@ pub const HELLO_MAGIC: [u8; 4] = *b"ANLp";
 /// Bytes of a client's or server's name.
 pub const NAME_BYTES_MAX: usize = 256;
 /// An extension whose kind has this bit must be understood.
-const EXTENSION_REQUIRED: u16 = 1 << 15;
+pub const EXTENSION_REQUIRED: u16 = 1 << 15;
 
 const HAS_PRODUCER: u16 = 1;
 const KNOWS_NEXT: u16 = 1;

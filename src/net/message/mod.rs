@@ -15,8 +15,8 @@ mod answer;
 mod handshake;
 mod query;
 
-pub use answer::{Duplicate, Failure, Goodbye};
-pub use handshake::{Hello, Welcome};
+pub use answer::{Duplicate, Failure, Goodbye, TEXT_BYTES_MAX};
+pub use handshake::{EXTENSION_REQUIRED, HELLO_MAGIC, Hello, NAME_BYTES_MAX, Welcome};
 pub use query::{QueryData, QueryEnd, QueryText};
 
 /// The type of a message; the discriminant is the code on the wire.
