@@ -4,10 +4,12 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use annal::{Batch, ErrorKind, Options, ProducerId, Store, Ticket, limits};
+use annal::net::{BlockingClient, ClientOptions};
+use annal::store::Ack;
+use annal::{Batch, ErrorKind, Options, ProducerId, Store, limits};
 
 use super::target::TCP_DEFAULT;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{self, Failure, Outcome};
 
 /// `--data DIR` or `--url URL`; neither: the server at the default address.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,14 +24,18 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// Opens the store or connects to the server.
-    pub(crate) fn open(&self) -> Outcome<Box<dyn Sink>> {
+    /// Opens the store, or gets ready to connect to the server.
+    pub(crate) fn open(&self) -> Outcome<Sink> {
         if let Some(directory) = &self.data {
-            return Ok(Box::new(StoreSink::open(Options::new(directory))?));
+            let (store, _) = Store::open(Options::new(directory))?;
+            return Ok(Sink::new(To::Store { store, producer: NOBODY, next: 0 }));
         }
-        let default = format!("tcp://{TCP_DEFAULT}");
-        let url = self.url.as_ref().unwrap_or(&default);
-        Err(Failure::usage(format!("{url}: sending is not built in")))
+        let url = self.url.clone().unwrap_or_else(|| format!("tcp://{TCP_DEFAULT}"));
+        let Some(address) = url.strip_prefix("tcp://") else {
+            return Err(Failure::usage(format!("--url {url}: sending goes over tcp://HOST:PORT")));
+        };
+        let address = address.trim_end_matches('/').to_owned();
+        Ok(Sink::new(To::Server { address, client: None }))
     }
 }
 
@@ -59,86 +65,148 @@ impl Totals {
 }
 
 /// Takes batches and sees to it that they become durable.
-pub(crate) trait Sink {
-    /// From here on batches are numbered from 0 for this producer.
-    fn begin(&mut self, producer: ProducerId) -> Outcome<()>;
-    /// Queues a batch; waits while too much is in flight.
-    fn send(&mut self, batch: Batch) -> Outcome<()>;
-    /// Waits until everything sent is durable.
-    fn flush(&mut self) -> Outcome<Totals>;
-    /// Flushes and ends the connection or closes the store.
-    fn close(self: Box<Self>) -> Outcome<Totals>;
-}
-
-/// A store in this process.
-pub(crate) struct StoreSink {
-    store: Store,
-    producer: ProducerId,
-    next: u64,
-    in_flight: VecDeque<(Ticket, u64)>,
+pub(crate) struct Sink {
+    to: To,
+    /// Batches that the other side has already, of those to come.
+    skip: u64,
+    in_flight: VecDeque<(Waiting, u64)>,
     totals: Totals,
 }
 
-impl StoreSink {
-    /// Opens the store for writing.
-    pub(crate) fn open(options: Options) -> Outcome<StoreSink> {
-        let (store, _) = Store::open(options)?;
-        Ok(StoreSink {
-            store,
-            producer: ProducerId([0; 16]),
-            next: 0,
-            in_flight: VecDeque::new(),
-            totals: Totals::default(),
-        })
-    }
+enum To {
+    Store { store: Store, producer: ProducerId, next: u64 },
+    Server { address: String, client: Option<BlockingClient> },
+}
 
-    /// Waits for the oldest batch; `false` if there is none.
-    fn wait_for_one(&mut self) -> Outcome<bool> {
-        let Some((ticket, events)) = self.in_flight.pop_front() else { return Ok(false) };
-        let ack = ticket.wait()?;
-        self.totals.add(events, ack.duplicate);
-        Ok(true)
+enum Waiting {
+    Store(annal::Ticket),
+    Server(annal::net::Ticket),
+}
+
+impl Waiting {
+    fn wait(self) -> annal::Result<Ack> {
+        match self {
+            Waiting::Store(ticket) => ticket.wait(),
+            Waiting::Server(ticket) => ticket.wait(),
+        }
     }
 }
 
-impl Sink for StoreSink {
-    fn begin(&mut self, producer: ProducerId) -> Outcome<()> {
+const NOBODY: ProducerId = ProducerId([0; 16]);
+
+impl Sink {
+    fn new(to: To) -> Sink {
+        Sink { to, skip: 0, in_flight: VecDeque::new(), totals: Totals::default() }
+    }
+
+    /// From here on batches are numbered from 0 for this producer. Those that it has had stored are
+    /// passed over: as many of the first as the other side knows.
+    pub(crate) fn begin(&mut self, id: ProducerId) -> Outcome<()> {
         self.flush()?;
-        self.producer = producer;
-        self.next = 0;
+        let known = match &mut self.to {
+            To::Store { store, producer, next } => {
+                *producer = id;
+                *next = store.next_batch_number(id, 0)?.unwrap_or(0);
+                *next
+            }
+            To::Server { address, client } => {
+                if let Some(before) = client.take() {
+                    before.close();
+                }
+                let name = concat!("annal ", env!("CARGO_PKG_VERSION")).to_owned();
+                let options =
+                    ClientOptions { name, producer: Some((id, 0)), ..ClientOptions::default() };
+                let connected = BlockingClient::connect(address, options)
+                    .map_err(|e| unreachable(address, &e))?;
+                client.insert(connected).next_batch_number().unwrap_or(0)
+            }
+        };
+        self.skip = known;
         Ok(())
     }
 
-    fn send(&mut self, batch: Batch) -> Outcome<()> {
+    /// Queues a batch; waits while too much is in flight.
+    pub(crate) fn send(&mut self, batch: Batch) -> Outcome<()> {
         let events = batch.events() as u64;
-        let batch = batch.numbered(self.producer, 0, self.next);
+        if self.skip > 0 {
+            self.skip -= 1;
+            self.totals.add(events, true);
+            return Ok(());
+        }
         while self.in_flight.len() >= limits::PRODUCER_BATCHES_MAX {
             self.wait_for_one()?;
         }
+        let waiting = self.hand_over(batch)?;
+        self.in_flight.push_back((waiting, events));
+        Ok(())
+    }
+
+    fn hand_over(&mut self, batch: Batch) -> Outcome<Waiting> {
         loop {
-            match self.store.append(batch.clone()) {
-                Ok(ticket) => {
-                    self.in_flight.push_back((ticket, events));
-                    self.next += 1;
-                    return Ok(());
+            let taken = match &mut self.to {
+                To::Store { store, producer, next } => {
+                    let taken = store.append(batch.clone().numbered(*producer, 0, *next));
+                    *next += u64::from(taken.is_ok());
+                    taken.map(Waiting::Store)
                 }
+                To::Server { client: Some(client), .. } => {
+                    client.append(batch.clone()).map(Waiting::Server)
+                }
+                To::Server { client: None, .. } => {
+                    return Err(Failure::new(exit::UNREACHABLE, "not connected"));
+                }
+            };
+            match taken {
+                Ok(waiting) => return Ok(waiting),
                 // What is in flight makes room; if nothing is, the store itself is busy.
                 Err(error) if error.kind() == ErrorKind::Busy && self.wait_for_one()? => {}
-                Err(error) => return Err(Failure::from(error)),
+                Err(error) => return Err(self.failure(&error)),
             }
         }
     }
 
-    fn flush(&mut self) -> Outcome<Totals> {
+    /// Waits for the oldest batch; `false` if there is none.
+    fn wait_for_one(&mut self) -> Outcome<bool> {
+        let Some((waiting, events)) = self.in_flight.pop_front() else { return Ok(false) };
+        let ack = waiting.wait().map_err(|e| self.failure(&e))?;
+        self.totals.add(events, ack.duplicate);
+        Ok(true)
+    }
+
+    /// Waits until everything sent is durable.
+    pub(crate) fn flush(&mut self) -> Outcome<Totals> {
         while self.wait_for_one()? {}
         Ok(self.totals)
     }
 
-    fn close(mut self: Box<Self>) -> Outcome<Totals> {
+    /// Flushes and ends the connection or closes the store.
+    pub(crate) fn close(mut self) -> Outcome<Totals> {
         let flushed = self.flush();
-        let closed = self.store.close();
-        let totals = flushed?;
-        closed?;
-        Ok(totals)
+        match self.to {
+            To::Store { store, .. } => store.close()?,
+            To::Server { client, .. } => client.into_iter().for_each(BlockingClient::close),
+        }
+        flushed
     }
+
+    fn failure(&self, error: &annal::Error) -> Failure {
+        match &self.to {
+            To::Server { address, .. } if is_network(error.kind()) => unreachable(address, error),
+            _ => Failure::from(error.clone()),
+        }
+    }
+}
+
+/// On the way to a server these mean the way, not the disk.
+fn is_network(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Io | ErrorKind::Closed)
+}
+
+fn unreachable(address: &str, error: &annal::Error) -> Failure {
+    if !is_network(error.kind()) {
+        return Failure::from(error.clone()).during(format!("tcp://{address}"));
+    }
+    let what =
+        format!("tcp://{address} cannot be reached: {error}; is `annal serve` running there?");
+    Failure::new(exit::UNREACHABLE, what)
 }

@@ -50,7 +50,7 @@ const REFUSALS_TOLD_MAX: usize = 20;
 
 /// An import in its course.
 struct Import {
-    sink: Box<dyn Sink>,
+    sink: Sink,
     progress: Progress,
     interrupt: Interrupt,
     bytes: u64,
