@@ -8,7 +8,14 @@
 //!    only those become [`Event`]s.
 
 mod ast;
+mod lexer;
+mod nested;
+mod parser;
+mod predicate;
 mod request;
+mod selection;
+mod text;
+mod value;
 
 pub use ast::{
     AttributeScope, Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word,
@@ -185,14 +192,5 @@ impl std::str::FromStr for By {
             }
         }
         Ok(by)
-    }
-}
-
-impl std::str::FromStr for Expr {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Expr> {
-        let _ = text;
-        todo!("query")
     }
 }
