@@ -50,7 +50,7 @@ impl Selection {
     }
 
     fn trim(&mut self) {
-        if let (Some(last), true) = (self.words.last_mut(), self.rows % 64 != 0) {
+        if let (Some(last), true) = (self.words.last_mut(), !self.rows.is_multiple_of(64)) {
             *last &= (1 << (self.rows % 64)) - 1;
         }
     }
