@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::codec::crc32;
-use crate::column::{BatchSummary, Series};
+use crate::column::{BatchSummary, BatchView, Series};
 use crate::error::Result;
 use crate::format::frame::{FRAME_ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameKind};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -238,6 +238,5 @@ fn each_header(
 
 /// What the directory needs to know of a payload whose checksum holds.
 pub(crate) fn summarise(header: &FrameHeader, payload: &[u8]) -> Result<BatchSummary> {
-    let _ = (header, payload);
-    Ok(BatchSummary::default())
+    BatchView::open(header, payload)?.summary()
 }

@@ -1,12 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-
 use super::*;
 use crate::ErrorKind;
 use crate::codec::crc32;
-use crate::column::{BatchSummary, Series};
-use crate::format::frame::FrameHeader;
+use crate::column::BatchBuilder;
+use crate::event::{Attribute, Event, TraceId, Value};
 use crate::limits;
 use crate::storage::MemoryStorage;
 use crate::time::Timestamp;
@@ -71,22 +69,31 @@ impl Bench {
     }
 }
 
-/// A batch of so many events whose payload is as long as asked; nothing decodes it.
+/// A batch of so many events of about so many bytes that do not compress.
 pub(super) fn batch(events: u32, bytes: usize) -> Batch {
-    let payload =
-        Bytes::from((0..bytes).map(|i| (i * 7 + events as usize) as u8).collect::<Vec<_>>());
-    let header = FrameHeader {
-        stored_length: bytes as u32,
-        raw_length: bytes as u32,
-        events,
-        min_time: Timestamp(10),
-        max_time: Timestamp(20),
-        payload_crc: crc32(&payload),
-        ..FrameHeader::default()
-    };
-    let series = vec![Series { source: "cart".into(), event_type: "AddItem".into() }];
-    let summary = BatchSummary { series, trace_hashes: vec![1, 2, 3], expanded_bytes: 0 };
-    Batch { header, payload, summary: Arc::new(summary) }
+    let mut builder = BatchBuilder::new();
+    let mut state = u64::from(events) << 32 | bytes as u64;
+    for i in 0..events {
+        let mut event = Event {
+            time: Timestamp(10 + i64::from(i)),
+            source: format!("source-{}", events % 3),
+            event_type: "AddItem".into(),
+            trace_id: Some(TraceId([1 + events as u8; 16])),
+            ..Event::default()
+        };
+        let mut left = if i == 0 { bytes } else { 0 };
+        while left > 0 {
+            let length = left.min(limits::VALUE_BYTES_MAX);
+            let noise = (0..length).map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 56) as u8
+            });
+            event.attributes.push(Attribute::new("noise", Value::Bytes(noise.collect())));
+            left -= length;
+        }
+        builder.push(&event).unwrap();
+    }
+    builder.finish().unwrap()
 }
 
 pub(super) const ID: ProducerId = ProducerId([9; 16]);
