@@ -10,6 +10,8 @@ use crate::storage::MemoryStorage;
 use crate::time::Timestamp;
 
 mod appending;
+mod retiring;
+mod retries;
 
 /// A clock that stands still until it is moved.
 pub(super) struct TestClock(AtomicU64);
