@@ -107,6 +107,8 @@ limits! {
     QUERY_TEXT_BYTES_MAX: usize = 64 << 10;
     /// Nesting of a query expression.
     QUERY_NESTING_MAX: usize = 64;
+    /// Groups of a count: sources, types and minutes that occur together.
+    COUNT_GROUPS_MAX: usize = 1 << 20;
     /// Seconds a query may take unless the caller says otherwise.
     QUERY_DEADLINE_S_DEFAULT: u64 = 30;
     /// Minutes that a server keeps a snapshot alive.

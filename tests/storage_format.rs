@@ -6,6 +6,8 @@ mod document;
 mod codes;
 #[path = "storage_format/lists.rs"]
 mod lists;
+#[path = "storage_format/sections.rs"]
+mod sections;
 
 use annal::Timestamp;
 use annal::event::ProducerId;

@@ -53,7 +53,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("net", "Snapshot", "the view that ingest hands out and that questions are asked of"),
 ];
 
-const LINES_MAX: usize = 600;
+const LINES_MAX: usize = 800;
 const LINES_REPORTED: usize = 400;
 const COLUMNS_MAX: usize = 110;
 const FUNCTION_LINES_MAX: usize = 100;

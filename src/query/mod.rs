@@ -8,13 +8,41 @@
 //!    only those become [`Event`]s.
 
 mod ast;
+mod catalog;
+mod count;
+mod decoded;
+mod evaluate;
+mod explain;
+mod groups;
+mod guard;
+mod lexer;
+mod lookup;
+mod nested;
+mod pairs;
+mod parser;
+mod plan;
+mod predicate;
 mod request;
+mod scan;
+mod search;
+mod selection;
+mod size;
+mod source;
+mod text;
+mod unit;
+mod value;
 
 pub use ast::{
     AttributeScope, Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word,
 };
+pub use catalog::Catalog;
+pub use explain::Explain;
+pub use plan::Steps;
 pub use request::{Condition, Cursor, Order, Query};
+pub use scan::Selected;
+pub use unit::{Scan, ScanUnit};
 
+use crate::column::Series;
 use crate::error::{Error, Result};
 use crate::event::{Event, TraceId};
 use crate::store::Snapshot;
@@ -105,26 +133,23 @@ pub struct Totals {
 impl Snapshot {
     /// Answers with events.
     pub fn query(&self, query: &Query) -> Result<Answer> {
-        let _ = query;
-        todo!("query")
+        search::search(&self.source(), query)
     }
 
-    /// All events of a trace, spans and logs, by (time, sequence).
+    /// All events of a trace, spans and logs, by (time, sequence), within the default limit of bytes.
     pub fn trace(&self, id: TraceId) -> Result<Answer> {
-        let _ = id;
-        todo!("query")
+        let query = Query::default().trace(id).order(Order::Oldest).limit(usize::MAX);
+        self.query(&query)
     }
 
     /// The event with this sequence, while it is kept.
     pub fn event(&self, sequence: u64) -> Result<Option<Event>> {
-        let _ = sequence;
-        todo!("query")
+        lookup::event(&self.source(), sequence)
     }
 
     /// Counts all matching events: limit, order and cursor mean nothing here.
     pub fn count(&self, query: &Query, by: By) -> Result<Counts> {
-        let _ = (query, by);
-        todo!("query")
+        count::count(&self.source(), query, by)
     }
 
     /// All sources with their totals, sorted. Reads everything: a server keeps a [`Catalog`].
@@ -135,35 +160,26 @@ impl Snapshot {
     }
 
     /// All types, of one source or of all, with their totals, sorted by (source, type).
-    pub fn types(&self, source: Option<&str>) -> Result<Vec<(crate::column::Series, Totals)>> {
+    pub fn types(&self, source: Option<&str>) -> Result<Vec<(Series, Totals)>> {
         let mut catalog = Catalog::default();
         catalog.refresh(self)?;
         Ok(catalog.types(source))
     }
-}
 
-/// Totals per series, kept up to date by reading only what came since the last snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog {}
-
-impl Catalog {
-    /// Reads what this snapshot has beyond the last one, and forgets segments that went.
-    pub fn refresh(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let _ = snapshot;
-        todo!("query")
+    /// What a query has to scan, in pieces that can be scanned alone and in any order.
+    pub fn plan(&self, query: &Query) -> Result<Vec<ScanUnit>> {
+        unit::units(&self.source(), query)
     }
 
-    /// All sources with their totals, sorted.
-    #[must_use]
-    pub fn sources(&self) -> Vec<(String, Totals)> {
-        todo!("query")
+    /// Scans a unit of this store: matching events as columns, frame by frame. Limit and order of the
+    /// query mean nothing. `Invalid` if the unit's segment is not here any more.
+    pub fn scan<'a>(&'a self, unit: &ScanUnit, query: &Query) -> Result<Scan<'a>> {
+        unit::scan(&self.source(), unit, query)
     }
 
-    /// All types, of one source or of all, with their totals, sorted by (source, type).
-    #[must_use]
-    pub fn types(&self, source: Option<&str>) -> Vec<(crate::column::Series, Totals)> {
-        let _ = source;
-        todo!("query")
+    /// What a query would read and why, without reading it.
+    pub fn explain(&self, query: &Query) -> Result<Explain> {
+        explain::explain(&self.source(), query)
     }
 }
 
@@ -185,14 +201,5 @@ impl std::str::FromStr for By {
             }
         }
         Ok(by)
-    }
-}
-
-impl std::str::FromStr for Expr {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Expr> {
-        let _ = text;
-        todo!("query")
     }
 }

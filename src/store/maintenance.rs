@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::{ProducersRecord, SegmentRecord};
+use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{encode_producers, producers_file_name};
 use crate::segment::tail::{Tail, encode_tail, read_tail};
 use crate::storage::write_all_at;
@@ -220,6 +220,11 @@ impl Maintenance {
         let free = core.storage.free_bytes()?;
         core.state().space_low = free.is_some_and(|bytes| bytes < FREE_BYTES_MIN);
         Ok(())
+    }
+
+    /// The newest durable manifest.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.manifests.newest()
     }
 
     /// Bytes of files that only snapshots keep.

@@ -26,11 +26,13 @@ mod snapshot;
 mod state;
 mod stats;
 mod ticket;
+mod verify;
 mod version;
 
 pub use snapshot::{SegmentView, Snapshot};
 pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
+pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
 
 use driver::Threads;
 use open::Opened;
@@ -183,6 +185,31 @@ impl Store {
     /// poisoned the store.
     pub fn step_maintenance(&self) -> Result<Next> {
         self.handle.core.step_maintenance()
+    }
+
+    /// Reads everything and holds it against manifest and checksums; damage is in the report, with
+    /// file and offset. Appends and queries go on meanwhile.
+    pub fn verify(&self, progress: VerifyCallback<'_>) -> Result<VerifyReport> {
+        self.handle.core.verify(progress)
+    }
+
+    /// As [`Store::verify`], for a directory that no process writes to; it need not be fit to be
+    /// opened. Changes nothing.
+    pub fn verify_directory(
+        options: &Options,
+        progress: VerifyCallback<'_>,
+    ) -> Result<VerifyReport> {
+        let storage = DiskStorage::open_existing(&options.directory, options.read_mode)?;
+        verify::verify_directory(&storage, &options.lock_note, progress)
+    }
+
+    /// As [`Store::verify_directory`], on any storage.
+    pub fn verify_with(
+        storage: &dyn Storage,
+        options: &Options,
+        progress: VerifyCallback<'_>,
+    ) -> Result<VerifyReport> {
+        verify::verify_directory(storage, &options.lock_note, progress)
     }
 
     /// Counters and gauges.

@@ -1,0 +1,129 @@
+//! What sources and types there are, with totals. Kept per segment, so that a refresh reads only the
+//! frames that came since the last one, and what retention took is forgotten.
+
+use std::collections::BTreeMap;
+
+use crate::column::{Field, Series, Table};
+use crate::error::Result;
+use crate::query::count::Packed;
+use crate::query::decoded::Columns;
+use crate::query::groups::Grouping;
+use crate::query::source::{Segment, Source, damaged};
+use crate::query::{By, Totals};
+use crate::segment::FrameEntry;
+use crate::store::Snapshot;
+use crate::time::Timestamp;
+
+/// Severities from here on are errors (OpenTelemetry's ERROR).
+const SEVERITY_ERROR: i64 = 17;
+/// Code of the status error.
+const STATUS_ERROR: i64 = crate::event::Status::Error as i64;
+
+/// Totals per series, kept up to date by reading only what came since the last snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    segments: BTreeMap<u64, SegmentTotals>,
+}
+
+/// The totals of the first frames of a segment.
+#[derive(Clone, Debug, Default)]
+struct SegmentTotals {
+    frames: usize,
+    series: BTreeMap<Series, Totals>,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Totals) {
+        self.events += other.events;
+        self.errors += other.errors;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+impl Catalog {
+    /// Reads what this snapshot has beyond the last one, and forgets segments that went.
+    pub fn refresh(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.refresh_from(&snapshot.source())
+    }
+
+    pub(super) fn refresh_from<S: Segment>(&mut self, source: &Source<'_, S>) -> Result<()> {
+        self.segments.retain(|id, _| source.segments.iter().any(|s| s.id() == *id));
+        for segment in source.segments {
+            let known = self.segments.entry(segment.id()).or_default();
+            if known.frames >= segment.frames_visible() {
+                continue;
+            }
+            let directory = segment.directory()?;
+            while known.frames < segment.frames_visible() {
+                let Some(entry) = directory.frames.get(known.frames) else {
+                    break;
+                };
+                for (series, totals) in read(segment, entry)? {
+                    match known.series.get_mut(&series) {
+                        Some(sum) => sum.add(&totals),
+                        None => {
+                            known.series.insert(series, totals);
+                        }
+                    }
+                }
+                known.frames += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// All sources with their totals, sorted.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(String, Totals)> {
+        let mut sources: BTreeMap<&str, Totals> = BTreeMap::new();
+        for (series, totals) in self.segments.values().flat_map(|s| &s.series) {
+            let sum = sources.entry(&series.source);
+            sum.and_modify(|sum| sum.add(totals)).or_insert(*totals);
+        }
+        sources.into_iter().map(|(name, totals)| (name.to_owned(), totals)).collect()
+    }
+
+    /// All types, of one source or of all, with their totals, sorted by (source, type).
+    #[must_use]
+    pub fn types(&self, source: Option<&str>) -> Vec<(Series, Totals)> {
+        let mut types: BTreeMap<&Series, Totals> = BTreeMap::new();
+        for (series, totals) in self.segments.values().flat_map(|s| &s.series) {
+            if source.is_none_or(|s| s == series.source) {
+                let sum = types.entry(series);
+                sum.and_modify(|sum| sum.add(totals)).or_insert(*totals);
+            }
+        }
+        types.into_iter().map(|(series, totals)| (series.clone(), totals)).collect()
+    }
+}
+
+fn read(segment: &impl Segment, entry: &FrameEntry) -> Result<Vec<(Series, Totals)>> {
+    let (header, view) = segment.read(entry)?;
+    let mut columns = Columns::new(&header, &view);
+    totals(&mut columns).map_err(|error| damaged(error, segment, entry))
+}
+
+/// The totals of the series of a frame.
+fn totals(columns: &mut Columns<'_>) -> Result<Vec<(Series, Totals)>> {
+    let grouping = Grouping::new(columns, By { source: true, event_type: true, minute: false })?;
+    let times = columns.every_int(Table::Events, Field::Time)?;
+    let status = columns.field_ints(Table::Events, Field::Status)?;
+    let severity = columns.field_ints(Table::Events, Field::SeverityNumber)?;
+    let mut groups: Packed<Totals> = Packed::default();
+    for (row, time) in times.values.iter().enumerate() {
+        let value = |ints: &Option<std::rc::Rc<crate::column::Ints>>| {
+            ints.as_ref().and_then(|i| i.values.get(row)).copied().unwrap_or(0)
+        };
+        let error = value(&status) == STATUS_ERROR || value(&severity) >= SEVERITY_ERROR;
+        let time = Timestamp(*time);
+        let one = Totals { events: 1, errors: u64::from(error), first: time, last: time };
+        groups.entry(grouping.key(row)).and_modify(|sum| sum.add(&one)).or_insert(one);
+    }
+    let named = |(key, totals): (u64, Totals)| {
+        let names = grouping.names(key)?;
+        let text = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        Ok((Series { source: text(names.source), event_type: text(names.event_type) }, totals))
+    };
+    groups.into_iter().map(named).collect()
+}

@@ -1,0 +1,96 @@
+//! Which source, type and minute the events of a frame are of, from columns alone. Inside a frame a
+//! group is a packed number; names are looked up once per group.
+
+use std::rc::Rc;
+
+use crate::column::{Field, Ints, Table, Texts};
+use crate::error::{Error, Result};
+use crate::query::By;
+use crate::query::decoded::Columns;
+use crate::query::evaluate::referred;
+use crate::time::{MINUTE_NS, Timestamp};
+
+/// What tells the groups of one frame apart.
+pub(super) struct Grouping {
+    resources: Option<(Rc<Ints>, Rc<Texts>)>,
+    types: Option<Rc<Texts>>,
+    times: Option<Rc<Ints>>,
+    first_minute: i64,
+}
+
+/// A group's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Names<'a> {
+    pub(super) source: Option<&'a str>,
+    pub(super) event_type: Option<&'a str>,
+    pub(super) minute: Option<Timestamp>,
+}
+
+/// The start of a minute.
+pub(super) fn minute_of(time: Timestamp) -> i64 {
+    time.0.div_euclid(MINUTE_NS)
+}
+
+impl Grouping {
+    /// Decodes the columns that are needed.
+    pub(super) fn new(columns: &mut Columns<'_>, by: By) -> Result<Grouping> {
+        let missing = |what: &str| Error::corrupt(format!("the frame has no column of {what}"));
+        let resources = if by.source {
+            let rows = columns.every_int(Table::Events, Field::Resource)?;
+            let sources = columns.field_texts(Table::Resources, Field::Source)?;
+            Some((rows, sources.ok_or_else(|| missing("sources"))?))
+        } else {
+            None
+        };
+        let types = if by.event_type {
+            let types = columns.field_texts(Table::Events, Field::Type)?;
+            Some(types.ok_or_else(|| missing("types"))?)
+        } else {
+            None
+        };
+        let times =
+            if by.minute { Some(columns.every_int(Table::Events, Field::Time)?) } else { None };
+        let first_minute = minute_of(columns.header.min_time);
+        Ok(Grouping { resources, types, times, first_minute })
+    }
+
+    /// The group of a row: codes of source and type, 16 bits each, and minutes since the frame's
+    /// first, 32 bits (there are fewer in all of time).
+    pub(super) fn key(&self, row: usize) -> u64 {
+        let source = self.resources.as_ref().map_or(0, |(rows, sources)| {
+            let resource = referred(rows, row);
+            resource.and_then(|r| sources.codes.get(r)).map_or(0xffff, |c| u64::from(*c) & 0xffff)
+        });
+        let event_type = self
+            .types
+            .as_ref()
+            .map_or(0, |types| types.codes.get(row).map_or(0xffff, |c| u64::from(*c) & 0xffff));
+        let minute = self.times.as_ref().map_or(0, |times| {
+            let time = Timestamp(times.values.get(row).copied().unwrap_or(0));
+            minute_of(time).wrapping_sub(self.first_minute) as u64 & 0xffff_ffff
+        });
+        source << 48 | event_type << 32 | minute
+    }
+
+    /// The names of a group.
+    pub(super) fn names(&self, key: u64) -> Result<Names<'_>> {
+        fn text(texts: &Texts, code: u64) -> Result<&str> {
+            let text = texts.value(code as u32).and_then(|t| std::str::from_utf8(t).ok());
+            text.ok_or_else(|| Error::corrupt("a source or type is missing or no text"))
+        }
+        Ok(Names {
+            source: match &self.resources {
+                Some((_, sources)) => Some(text(sources, key >> 48)?),
+                None => None,
+            },
+            event_type: match &self.types {
+                Some(types) => Some(text(types, key >> 32 & 0xffff)?),
+                None => None,
+            },
+            minute: self.times.as_ref().map(|_| {
+                let minute = self.first_minute.wrapping_add((key & 0xffff_ffff) as i64);
+                Timestamp(minute.wrapping_mul(MINUTE_NS))
+            }),
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! Which frames a query has to read: those that times, sequences, series and trace filters cannot
+//! leave out. No event is read for it.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::index::trace_hash;
+use crate::query::guard::Guard;
+use crate::query::predicate::{self, Predicate};
+use crate::query::request::{Order, Query};
+use crate::query::source::{Segment, Source};
+use crate::segment::{Directory, FrameEntry};
+use crate::time::{TimeRange, Timestamp};
+
+/// The frames to read and what is already known of them.
+pub(super) struct Plan<'a, S> {
+    /// What an event has to pass beside the bounds.
+    pub(super) predicate: Predicate,
+    /// What its time and sequence have to pass.
+    pub(super) bounds: Bounds,
+    /// Segments with frames to read.
+    pub(super) segments: Vec<PlannedSegment<'a, S>>,
+    /// The frames to read, by segment and position.
+    pub(super) frames: Vec<PlannedFrame>,
+    /// What was left out, and why.
+    pub(super) steps: Steps,
+}
+
+/// A segment with frames to read.
+pub(super) struct PlannedSegment<'a, S> {
+    pub(super) segment: &'a S,
+    pub(super) directory: Arc<Directory>,
+}
+
+/// A frame to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlannedFrame {
+    /// Index into [`Plan::segments`].
+    pub(super) segment: u32,
+    /// Index into the segment's directory.
+    pub(super) frame: u32,
+    /// All its events lie within the bounds.
+    pub(super) inside: bool,
+    /// The predicate holds for all its events.
+    pub(super) certain: bool,
+    /// Least and greatest time.
+    pub(super) times: (Timestamp, Timestamp),
+}
+
+/// Times, sequences and page that an event has to lie in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) range: TimeRange,
+    /// First sequence inside, first one after.
+    pub(super) sequences: (u64, u64),
+    /// Only events behind this (time, sequence), in this order.
+    pub(super) after: Option<(Timestamp, u64, Order)>,
+}
+
+/// How many segments and frames each step of pruning left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Segments in all.
+    pub segments: u64,
+    /// Of those, left out by their times.
+    pub segments_by_time: u64,
+    /// Of the rest, left out by their sequences.
+    pub segments_by_sequence: u64,
+    /// Frames of the segments that are left.
+    pub frames: u64,
+    /// Of those, left out by their times.
+    pub frames_by_time: u64,
+    /// Of the rest, left out by their sequences.
+    pub frames_by_sequence: u64,
+    /// Of the rest, left out by their sources and types.
+    pub frames_by_series: u64,
+    /// Of the rest, left out by their trace filters.
+    pub frames_by_trace: u64,
+}
+
+impl Bounds {
+    pub(super) fn new(query: &Query, next_sequence: u64) -> Bounds {
+        let mut range = query.range;
+        let mut sequences = query.sequences.as_ref().map_or((0, u64::MAX), |s| (s.start, s.end));
+        sequences.1 = sequences.1.min(next_sequence);
+        let after = query.cursor.map(|cursor| {
+            sequences.1 = sequences.1.min(cursor.upper_sequence);
+            let behind = Timestamp(cursor.time.0.saturating_add(1));
+            match query.order {
+                Order::Newest => range.until = range.until.min(behind),
+                Order::Oldest => range.since = range.since.max(cursor.time),
+            }
+            (cursor.time, cursor.sequence, query.order)
+        });
+        Bounds { range, sequences, after }
+    }
+
+    fn overlaps_sequences(&self, first: u64, end: u64) -> bool {
+        first < self.sequences.1 && self.sequences.0 < end
+    }
+
+    /// Whether all events of a frame lie inside.
+    fn contain(&self, entry: &FrameEntry) -> bool {
+        let end = entry.first_sequence + u64::from(entry.events);
+        let behind = match self.after {
+            None => true,
+            Some((time, _, Order::Newest)) => entry.max_time < time,
+            Some((time, _, Order::Oldest)) => time < entry.min_time,
+        };
+        behind
+            && self.range.contains(entry.min_time)
+            && self.range.contains(entry.max_time)
+            && self.sequences.0 <= entry.first_sequence
+            && end <= self.sequences.1
+    }
+
+    /// Whether an event lies inside.
+    pub(super) fn admit(&self, time: Timestamp, sequence: u64) -> bool {
+        let behind = match self.after {
+            None => true,
+            Some((t, s, Order::Newest)) => (time, sequence) < (t, s),
+            Some((t, s, Order::Oldest)) => (time, sequence) > (t, s),
+        };
+        behind
+            && self.range.contains(time)
+            && self.sequences.0 <= sequence
+            && sequence < self.sequences.1
+    }
+}
+
+/// Prunes; only directories are read.
+pub(super) fn plan<'a, S: Segment>(
+    source: &Source<'a, S>,
+    query: &Query,
+    guard: &mut Guard,
+) -> Result<Plan<'a, S>> {
+    let predicate = predicate::compile(query)?;
+    let bounds = Bounds::new(query, source.next_sequence);
+    let hashes = predicate.traces().map(|ids| ids.iter().map(trace_hash).collect::<Vec<_>>());
+    let mut plan = Plan {
+        predicate,
+        bounds,
+        segments: Vec::new(),
+        frames: Vec::new(),
+        steps: Steps::default(),
+    };
+    for segment in source.segments {
+        plan.steps.segments += 1;
+        guard.check(0)?;
+        let (first, end) = segment.sequences();
+        if segment.times().is_none_or(|(min, max)| !bounds.range.overlaps(min, max)) {
+            plan.steps.segments_by_time += 1;
+        } else if !bounds.overlaps_sequences(first, end) {
+            plan.steps.segments_by_sequence += 1;
+        } else if let Some(directory) = guard.tolerate(segment.directory())? {
+            plan.add(segment, directory, hashes.as_deref());
+        }
+    }
+    let steps = &plan.steps;
+    guard.scanned.segments = steps.segments;
+    guard.scanned.segments_pruned = steps.segments_by_time + steps.segments_by_sequence;
+    guard.scanned.frames = steps.frames;
+    guard.scanned.frames_pruned = steps.frames_pruned();
+    Ok(plan)
+}
+
+impl<'a, S: Segment> Plan<'a, S> {
+    fn add(&mut self, segment: &'a S, directory: Arc<Directory>, traces: Option<&[u64]>) {
+        let at = self.segments.len() as u32;
+        let before = self.frames.len();
+        let verdicts: Vec<_> = directory.series.iter().map(|s| self.predicate.verdict(s)).collect();
+        for index in 0..segment.frames_visible() {
+            let Some(entry) = directory.frames.get(index) else {
+                break;
+            };
+            self.steps.frames += 1;
+            if let Some((inside, certain)) = self.verdict(entry, &verdicts, traces) {
+                let times = (entry.min_time, entry.max_time);
+                let frame = index as u32;
+                self.frames.push(PlannedFrame { segment: at, frame, inside, certain, times });
+            }
+        }
+        if self.frames.len() > before {
+            self.segments.push(PlannedSegment { segment, directory });
+        }
+    }
+
+    /// `None` if the frame can be left out, else whether bounds and predicate hold for all of it.
+    fn verdict(
+        &mut self,
+        entry: &FrameEntry,
+        verdicts: &[(bool, bool)],
+        traces: Option<&[u64]>,
+    ) -> Option<(bool, bool)> {
+        let steps = &mut self.steps;
+        if !self.bounds.range.overlaps(entry.min_time, entry.max_time) {
+            steps.frames_by_time += 1;
+            return None;
+        }
+        let end = entry.first_sequence + u64::from(entry.events);
+        if !self.bounds.overlaps_sequences(entry.first_sequence, end) {
+            steps.frames_by_sequence += 1;
+            return None;
+        }
+        // A series the directory does not know proves nothing.
+        let of = |series: &u32| verdicts.get(*series as usize).copied().unwrap_or((true, true));
+        let constant = entry.series.is_empty() || verdicts.is_empty();
+        if !constant && !entry.series.iter().any(|s| of(s).0) {
+            steps.frames_by_series += 1;
+            return None;
+        }
+        if traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
+            steps.frames_by_trace += 1;
+            return None;
+        }
+        let certain = !constant && !entry.series.iter().any(|s| of(s).1);
+        Some((self.bounds.contain(entry), certain))
+    }
+
+    /// Segment and directory entry of a planned frame.
+    pub(super) fn entry(&self, frame: &PlannedFrame) -> Option<(&'a S, &FrameEntry)> {
+        let planned = self.segments.get(frame.segment as usize)?;
+        let entry = planned.directory.frames.get(frame.frame as usize)?;
+        Some((planned.segment, entry))
+    }
+}
+
+impl Steps {
+    /// Frames that were left out.
+    #[must_use]
+    pub fn frames_pruned(&self) -> u64 {
+        self.frames_by_time + self.frames_by_sequence + self.frames_by_series + self.frames_by_trace
+    }
+}

@@ -1,0 +1,224 @@
+//! Events in order, at most so many (QRY-1): newest first or oldest first, with an early stop.
+//!
+//! 1. Frames come in the order of the best event that they can hold.
+//! 2. A heap keeps the best events found, as (rank, frame, row); one more than the limit, which
+//!    tells whether there are more.
+//! 3. As soon as no frame that is left can beat the worst event kept, the rest is not read.
+//! 4. Only events that were kept are made, in portions, until the limit of bytes.
+
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use crate::column::{BatchView, Field, Table};
+use crate::error::Result;
+use crate::event::Event;
+use crate::format::frame::FrameHeader;
+use crate::query::guard::Guard;
+use crate::query::plan::{Plan, PlannedFrame, plan};
+use crate::query::request::{Cursor, Order, Query};
+use crate::query::size::event_bytes;
+use crate::query::source::{Segment, Source, damaged};
+use crate::query::{Answer, scan};
+use crate::time::Timestamp;
+
+/// Events made at a time.
+const PORTION: usize = 1_024;
+/// Bytes of frames kept between finding events and making them; others are read again.
+const KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// A found event: lower is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    /// (time, sequence), turned around for newest first.
+    rank: (i64, u64),
+    frame: u32,
+    row: u32,
+}
+
+/// Frames that were read and hold found events.
+#[derive(Default)]
+struct Kept {
+    views: HashMap<u32, (FrameHeader, BatchView)>,
+    bytes: usize,
+}
+
+fn rank(order: Order, time: i64, sequence: u64) -> (i64, u64) {
+    match order {
+        // Complements turn an order around without overflow.
+        Order::Newest => (!time, !sequence),
+        Order::Oldest => (time, sequence),
+    }
+}
+
+/// Answers a query.
+pub(super) fn search<S: Segment>(source: &Source<'_, S>, query: &Query) -> Result<Answer> {
+    let mut guard = Guard::new(query);
+    let mut plan = plan(source, query, &mut guard)?;
+    let best = |frame: &PlannedFrame| match query.order {
+        Order::Newest => !frame.times.1.0,
+        Order::Oldest => frame.times.0.0,
+    };
+    plan.frames.sort_by_key(best);
+    let mut kept = Kept::default();
+    let found = find(&plan, query, &mut guard, &mut kept)?;
+    let truncated = found.len() > query.limit;
+    let found = found.get(..query.limit.min(found.len())).unwrap_or_default();
+    let upper = query.cursor.map_or(source.next_sequence, |c| c.upper_sequence);
+    let (events, cut) = make(&plan, query, found, &mut guard, &mut kept)?;
+    let truncated = truncated || cut.is_some();
+    let last = match cut {
+        Some(cut) => Some(cut),
+        None => found.last().copied(),
+    };
+    let next = last.filter(|_| truncated).map(|last| {
+        let (time, sequence) = match query.order {
+            Order::Newest => (!last.rank.0, !last.rank.1),
+            Order::Oldest => last.rank,
+        };
+        Cursor { time: Timestamp(time), sequence, upper_sequence: upper }
+    });
+    Ok(Answer { events, next, truncated, scanned: guard.scanned, damage: guard.damage })
+}
+
+/// The best events, one more than the limit if there are more, best first.
+fn find<S: Segment>(
+    plan: &Plan<'_, S>,
+    query: &Query,
+    guard: &mut Guard,
+    kept: &mut Kept,
+) -> Result<Vec<Found>> {
+    let wanted = query.limit.saturating_add(1);
+    let mut heap: BinaryHeap<Found> = BinaryHeap::new();
+    for (index, frame) in plan.frames.iter().enumerate() {
+        let frame_best = match query.order {
+            Order::Newest => !frame.times.1.0,
+            Order::Oldest => frame.times.0.0,
+        };
+        let full = heap.len() >= wanted;
+        if full && heap.peek().is_some_and(|worst| frame_best > worst.rank.0) {
+            guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
+            break;
+        }
+        let index = index as u32;
+        let read = scan::frame(plan, frame, guard, |columns, rows| {
+            if rows.is_empty() {
+                return Ok(false);
+            }
+            let times = columns.every_int(Table::Events, Field::Time)?;
+            let first = columns.header.first_sequence;
+            let mut any = false;
+            for row in rows.iter() {
+                let time = times.values.get(row).copied().unwrap_or(0);
+                let rank = rank(query.order, time, first + row as u64);
+                let found = Found { rank, frame: index, row: row as u32 };
+                if heap.len() < wanted {
+                    heap.push(found);
+                } else if let Some(mut worst) = heap.peek_mut().filter(|w| found < **w) {
+                    *worst = found;
+                } else {
+                    continue;
+                }
+                any = true;
+            }
+            Ok(any)
+        })?;
+        if let Some((header, view, true)) = read {
+            kept.keep(index, header, view);
+        }
+    }
+    Ok(heap.into_sorted_vec())
+}
+
+impl Kept {
+    fn keep(&mut self, frame: u32, header: FrameHeader, view: BatchView) {
+        let bytes = header.raw_length as usize;
+        if self.bytes + bytes <= KEPT_BYTES_MAX {
+            self.bytes += bytes;
+            self.views.insert(frame, (header, view));
+        }
+    }
+}
+
+/// Makes the events, in order. If they grow beyond the limit of bytes: those before, and the last of
+/// them.
+fn make<S: Segment>(
+    plan: &Plan<'_, S>,
+    query: &Query,
+    found: &[Found],
+    guard: &mut Guard,
+    kept: &mut Kept,
+) -> Result<(Vec<Event>, Option<Found>)> {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    let mut last = None;
+    for portion in found.chunks(PORTION) {
+        let made = make_portion(plan, portion, guard, kept)?;
+        for (found, event) in portion.iter().zip(made) {
+            let Some(event) = event else {
+                continue;
+            };
+            bytes += event_bytes(&event);
+            // The first is given whatever its size, so that pages come to an end.
+            if bytes > query.bytes_max && !events.is_empty() {
+                return Ok((events, last));
+            }
+            events.push(event);
+            last = Some(*found);
+        }
+    }
+    Ok((events, None))
+}
+
+/// Makes some events, frame by frame, in their order; `None` where damage is tolerated.
+fn make_portion<S: Segment>(
+    plan: &Plan<'_, S>,
+    portion: &[Found],
+    guard: &mut Guard,
+    kept: &mut Kept,
+) -> Result<Vec<Option<Event>>> {
+    let mut by_frame: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
+    for (place, found) in portion.iter().enumerate() {
+        by_frame.entry(found.frame).or_default().push((found.row, place));
+    }
+    let mut made: Vec<Option<Event>> = portion.iter().map(|_| None).collect();
+    for (frame, mut wanted) in by_frame {
+        wanted.sort_unstable();
+        let rows: Vec<u32> = wanted.iter().map(|w| w.0).collect();
+        let events = make_of_frame(plan, frame, &rows, guard, kept)?;
+        for ((_, place), event) in wanted.into_iter().zip(events.into_iter().flatten()) {
+            if let Some(slot) = made.get_mut(place) {
+                *slot = Some(event);
+            }
+        }
+    }
+    Ok(made)
+}
+
+fn make_of_frame<S: Segment>(
+    plan: &Plan<'_, S>,
+    frame: u32,
+    rows: &[u32],
+    guard: &mut Guard,
+    kept: &mut Kept,
+) -> Result<Option<Vec<Event>>> {
+    let planned = plan.frames.get(frame as usize);
+    let Some((segment, entry)) = planned.and_then(|f| plan.entry(f)) else {
+        return Ok(None);
+    };
+    guard.check(0)?;
+    if !kept.views.contains_key(&frame) {
+        let Some((header, view)) = guard.tolerate(segment.read(entry))? else {
+            return Ok(None);
+        };
+        guard.scanned.bytes_read += u64::from(entry.stored_length);
+        if kept.bytes + header.raw_length as usize > KEPT_BYTES_MAX {
+            kept.views.clear();
+            kept.bytes = 0;
+        }
+        kept.keep(frame, header, view);
+    }
+    let Some((header, view)) = kept.views.get(&frame) else {
+        return Ok(None);
+    };
+    let events = view.materialise(header, rows);
+    guard.tolerate(events.map_err(|error| damaged(error, segment, entry)))
+}

@@ -1,0 +1,40 @@
+//! What an event weighs in an answer: roughly the bytes of its JSON.
+
+use crate::event::{Attribute, Event, Value};
+
+/// Names, braces, ids and numbers of an event without attributes.
+const FIXED_BYTES: usize = 256;
+/// Quotes, colon and comma around an attribute, or a link's or span event's fixed part.
+const PUNCTUATION_BYTES: usize = 8;
+
+/// Approximate bytes of an event in an answer, its resource and scope included.
+pub(super) fn event_bytes(event: &Event) -> usize {
+    let scope = event.scope.as_ref().map_or(0, |s| attributes_bytes(&s.attributes));
+    let links: usize = event.links.iter().map(|l| 80 + attributes_bytes(&l.attributes)).sum();
+    let inner = event.events.iter();
+    let inner: usize = inner.map(|e| 40 + e.name.len() + attributes_bytes(&e.attributes)).sum();
+    FIXED_BYTES
+        + event.source.len()
+        + event.event_type.len()
+        + event.status_message.len()
+        + event.trace_state.len()
+        + event.severity_text.len()
+        + event.body.as_ref().map_or(0, value_bytes)
+        + attributes_bytes(&event.attributes)
+        + attributes_bytes(&event.resource.attributes)
+        + scope
+        + links
+        + inner
+}
+
+fn attributes_bytes(attributes: &[Attribute]) -> usize {
+    attributes.iter().map(|a| PUNCTUATION_BYTES + a.key.len() + value_bytes(&a.value)).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Bytes(bytes) | Value::Nested(bytes) => bytes.len() * 2,
+        _ => 8,
+    }
+}

@@ -1,0 +1,98 @@
+//! Where frames come from: a snapshot's segments, or a test's. Planning and scanning see no more
+//! than this.
+
+use std::sync::Arc;
+
+use crate::column::BatchView;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::frame::FrameHeader;
+use crate::segment::{Directory, FrameEntry};
+use crate::store::{SegmentView, Snapshot};
+use crate::time::Timestamp;
+
+/// Frames that are found through one directory.
+pub(super) trait Segment {
+    /// Its id.
+    fn id(&self) -> u64;
+    /// Its file, for errors and scan units.
+    fn file_name(&self) -> &str;
+    /// Digest of its file; `None` while it grows.
+    fn digest(&self) -> Option<[u8; 16]>;
+    /// Least and greatest time; `None` without events.
+    fn times(&self) -> Option<(Timestamp, Timestamp)>;
+    /// First sequence and the one after the last.
+    fn sequences(&self) -> (u64, u64);
+    /// Its frames, and maybe newer ones.
+    fn directory(&self) -> Result<Arc<Directory>>;
+    /// How many of the directory's frames may be seen.
+    fn frames_visible(&self) -> usize;
+    /// Reads a frame.
+    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)>;
+}
+
+/// Segments at one moment.
+pub(super) struct Source<'a, S> {
+    /// Identity of the store.
+    pub(super) store_id: [u8; 16],
+    /// Version of its manifest.
+    pub(super) manifest_version: u64,
+    /// First sequence that is not visible.
+    pub(super) next_sequence: u64,
+    /// The segments, in order of id.
+    pub(super) segments: &'a [S],
+}
+
+impl Snapshot {
+    pub(super) fn source(&self) -> Source<'_, SegmentView> {
+        Source {
+            store_id: self.store_id(),
+            manifest_version: self.manifest_version(),
+            next_sequence: self.next_sequence(),
+            segments: self.segments(),
+        }
+    }
+}
+
+impl Segment for SegmentView {
+    fn id(&self) -> u64 {
+        self.id()
+    }
+
+    fn file_name(&self) -> &str {
+        self.file_name()
+    }
+
+    fn digest(&self) -> Option<[u8; 16]> {
+        None
+    }
+
+    fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        self.times()
+    }
+
+    fn sequences(&self) -> (u64, u64) {
+        self.sequences()
+    }
+
+    fn directory(&self) -> Result<Arc<Directory>> {
+        self.directory()
+    }
+
+    fn frames_visible(&self) -> usize {
+        self.frames_visible()
+    }
+
+    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {
+        self.read(entry)
+    }
+}
+
+/// An error from decoding a stored column: it passed validation once, so the bytes are damaged.
+pub(super) fn damaged(error: Error, segment: &impl Segment, entry: &FrameEntry) -> Error {
+    let judged = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io);
+    if judged && error.file().is_some() {
+        return error;
+    }
+    let what = format!("the frame at position {} of the log: {error}", entry.position);
+    Error::corrupt(what).in_file(segment.file_name())
+}
