@@ -48,7 +48,11 @@ pub(crate) fn run(args: Args) -> Outcome {
     if args.print_limits {
         return print_limits();
     }
-    let settings = args.settings.or_from(args.config.as_deref())?;
+    run_with(&args.settings.or_from(args.config.as_deref())?)
+}
+
+/// Serves until a signal comes.
+pub(super) fn run_with(settings: &Settings) -> Outcome {
     let options = settings.options()?;
     let plan = Plan {
         http: address(settings.http.as_deref().unwrap_or(HTTP_DEFAULT), settings.insecure_listen)?,

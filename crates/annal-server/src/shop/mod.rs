@@ -25,8 +25,6 @@ use self::random::Random;
 use self::rhythm::Rhythm;
 use self::services::Services;
 
-pub(crate) use self::services::NAMES as SERVICE_NAMES;
-
 /// Events of one request on average, measured over the seeds 0 to 9.
 pub(crate) const EVENTS_PER_REQUEST: f64 = 13.8;
 

@@ -52,7 +52,7 @@ fn every_parent_and_every_log_finds_its_span_and_children_lie_within_their_paren
 fn a_day_has_errors_retries_links_logs_and_all_services() {
     let all: Vec<Event> = requests(1, 20_000).into_iter().flatten().collect();
     let sources: BTreeSet<&str> = all.iter().map(|e| e.source.as_str()).collect();
-    assert_eq!(sources, SERVICE_NAMES.into_iter().collect());
+    assert_eq!(sources, services::NAMES.into_iter().collect());
     let share = |of: &dyn Fn(&Event) -> bool| {
         all.iter().filter(|e| of(e)).count() as f64 / all.len() as f64
     };

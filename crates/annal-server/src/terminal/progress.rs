@@ -42,6 +42,17 @@ impl Progress {
         ));
     }
 
+    /// There is more to do than was known.
+    pub(crate) fn set_total(&self, bytes: u64) {
+        self.bar.set_length(bytes);
+    }
+
+    /// So far, and in which file.
+    pub(crate) fn set_file(&self, bytes: u64, file: &str) {
+        self.bar.set_position(bytes);
+        self.bar.set_message(file.to_owned());
+    }
+
     /// A line above the bar.
     pub(crate) fn say(&self, line: &str) {
         if self.bar.is_hidden() {

@@ -140,6 +140,11 @@ fn requests(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Whether a body is a request of logs and not of traces.
+pub(in crate::commands) fn is_logs(body: &[u8]) -> bool {
+    kind(body) == Kind::Logs
+}
+
 /// Trace and log requests have the same shape down to the records. The first record tells them
 /// apart: a span's field 1 is its trace id (bytes), a log record's is its time (fixed64), and only
 /// a log record has a fixed64 field 11 or a varint field 2.

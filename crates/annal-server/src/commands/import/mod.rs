@@ -24,6 +24,7 @@ mod identity;
 mod pipeline;
 mod split;
 
+pub(super) use decode::is_logs;
 pub(crate) use split::Format;
 
 use decode::Decoded;
