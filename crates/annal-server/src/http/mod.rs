@@ -1,46 +1,99 @@
 //! The HTTP gateway: routes, limits, errors and metrics. Parsing and answering only; what is
 //! stored and asked goes through [`annal::ingest::Ingest`].
+//!
+//! 1. `connection` accepts, with a cap and time-outs, and ends in good order.
+//! 2. `routes` finds the handler; `/health`, `/ready` and `/metrics` answer before the store is open.
+//! 3. What comes in (`otlp`, `ndjson`) is admitted before its body is read (`body`), decoded, and
+//!    acknowledged when it is durable (COM-1).
+//! 4. What is asked (`answers`) is read from the URL (`params`) and runs on a query thread; a client
+//!    that goes away cancels it.
 
-use std::future::Future;
-use std::sync::{Arc, OnceLock};
+mod answers;
+mod body;
+mod connection;
+mod errors;
+mod metrics;
+mod ndjson;
+mod otlp;
+mod params;
+mod routes;
+mod work;
 
-use annal::Result;
-use annal::ingest::Ingest;
-use tokio::net::TcpListener;
+pub use connection::serve;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use annal::ingest::{Gauge, Ingest};
+use annal::query::Catalog;
+use annal::{BatchBuilder, Error, Result, limits};
+use tokio::sync::Semaphore;
+
+use metrics::HttpCounters;
+
+/// Builders that are kept for the next request; more may be in use.
+const BUILDERS_KEPT_MAX: usize = 4;
 
 /// What the handlers share. It exists before the store is open: `/health` answers at once, all
 /// else is 503 until [`App::set_ready`].
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct App {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     ingest: OnceLock<Ingest>,
+    builders: Mutex<Vec<BatchBuilder>>,
+    /// Large or compressed bodies that are decoded at a time, away from the network threads.
+    decoding: Semaphore,
+    catalog: Mutex<Catalog>,
+    connections: Gauge,
+    counters: HttpCounters,
+}
+
+impl Default for App {
+    fn default() -> App {
+        App::new()
+    }
 }
 
 impl App {
     /// Without a store yet.
     #[must_use]
     pub fn new() -> App {
-        App::default()
+        let shared = Shared {
+            ingest: OnceLock::new(),
+            builders: Mutex::default(),
+            decoding: Semaphore::new(limits::VALIDATION_THREADS),
+            catalog: Mutex::default(),
+            connections: Gauge::default(),
+            counters: HttpCounters::default(),
+        };
+        App { shared: Arc::new(shared) }
     }
 
     /// Recovery is done: from here on requests are served. Counts once.
     pub fn set_ready(&self, ingest: Ingest) {
         let _ = self.shared.ingest.set(ingest);
     }
-}
 
-/// Serves until `shutdown` completes, then takes no new connections, lets requests that have begun
-/// finish (for 20 s at most) and returns. The store is not closed here.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    let _ = (listener, app);
-    shutdown.await;
-    Ok(())
+    /// The pipeline, once there is one.
+    fn ingest(&self) -> Result<&Ingest> {
+        self.shared.ingest.get().ok_or_else(|| {
+            let what = "the store is being recovered: not ready yet, come back soon";
+            Error::closed(what).retry_after_ms(1_000)
+        })
+    }
+
+    /// Runs with a builder that others have used before, so that its memory is warm.
+    fn with_builder<T>(&self, work: impl FnOnce(&mut BatchBuilder) -> T) -> T {
+        let pool = || self.shared.builders.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = pool().pop();
+        let mut builder = taken.unwrap_or_default();
+        let outcome = work(&mut builder);
+        let mut builders = pool();
+        if builders.len() < BUILDERS_KEPT_MAX {
+            builders.push(builder);
+        }
+        outcome
+    }
 }

@@ -1,0 +1,167 @@
+//! What a URL asks: pairs of names and values, each used once, none unknown.
+
+use annal::event::Signal;
+use annal::query::{Cursor, Order};
+use annal::{Error, Query, Result, Timestamp, TraceId};
+
+use crate::json::time::parse_time;
+
+/// The query part of a URL. Each reader takes out what it knows; what is left is unknown.
+#[derive(Debug)]
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    /// Reads `a=1&b=2`, with `%` and `+` decoded.
+    pub(super) fn parse(query: Option<&str>) -> Result<Params> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if pairs.iter().any(|(known, _)| *known == name) {
+                return Err(Error::invalid("given twice").in_field(name));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Params { pairs })
+    }
+
+    /// Takes a value out; an empty one counts as not given.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.pairs.iter().position(|(known, _)| known == name)?;
+        let (_, value) = self.pairs.swap_remove(at);
+        Some(value).filter(|value| !value.is_empty())
+    }
+
+    /// Nothing may be left.
+    pub(super) fn finish(self) -> Result<()> {
+        match self.pairs.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(Error::invalid(format!("unknown parameter {name:?}")).in_field(name))
+            }
+        }
+    }
+
+    /// Takes out the selection: which events are meant.
+    pub(super) fn selection(&mut self, now: Timestamp) -> Result<Query> {
+        let mut query = Query::default();
+        for (name, end) in [("since", &mut query.range.since), ("until", &mut query.range.until)] {
+            if let Some(text) = self.take(name) {
+                *end = parse_time(&text, now).map_err(|e| e.in_field(name))?;
+            }
+        }
+        query.source = self.take("source");
+        query.event_type = self.take("type");
+        if let Some(name) = self.take("signal") {
+            let signal = Signal::from_name(&name);
+            let unknown =
+                || Error::invalid(format!("{name:?}: span, log or event")).in_field("signal");
+            query.signal = Some(signal.ok_or_else(unknown)?);
+        }
+        if let Some(hex) = self.take("trace") {
+            query.trace = Some(trace_id(&hex)?);
+        }
+        match self.take("where") {
+            Some(text) => query.filter(&text).map_err(|e| e.in_field("where")),
+            None => Ok(query),
+        }
+    }
+
+    /// Takes out how much of the selection is wanted, and in which order.
+    pub(super) fn page(&mut self, mut query: Query) -> Result<Query> {
+        if let Some(text) = self.take("limit") {
+            let bad = || Error::invalid(format!("{text:?} is no count")).in_field("limit");
+            query.limit = text.parse().map_err(|_| bad())?;
+        }
+        query.order = match self.take("order").as_deref() {
+            None | Some("newest") => Order::Newest,
+            Some("oldest") => Order::Oldest,
+            Some(other) => {
+                let what = format!("{other:?}: newest or oldest");
+                return Err(Error::invalid(what).in_field("order"));
+            }
+        };
+        if let Some(text) = self.take("cursor") {
+            let cursor: Cursor = text.parse().map_err(|e: Error| e.in_field("cursor"))?;
+            query.cursor = Some(cursor);
+        }
+        Ok(query)
+    }
+}
+
+/// A trace id in a URL: hex, 32 digits, or 16 for ids of 64 bits.
+pub(super) fn trace_id(hex: &str) -> Result<TraceId> {
+    let padded = if hex.len() == 16 { format!("{:0>32}", hex) } else { hex.to_owned() };
+    let bad = || Error::invalid(format!("{hex:?} is no trace id in hex")).in_field("trace");
+    TraceId::from_hex(&padded).ok_or_else(bad)
+}
+
+fn decode(text: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let digits = tail.get(..2).and_then(|d| std::str::from_utf8(d).ok());
+                let byte = digits.and_then(|d| u8::from_str_radix(d, 16).ok());
+                rest = tail.get(2..).unwrap_or_default();
+                byte.ok_or_else(|| Error::invalid("% without two hex digits in the URL"))?
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| Error::invalid("the URL is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_661_169_600_000_000_000);
+
+    fn query(text: &str) -> Result<Query> {
+        let mut params = Params::parse(Some(text))?;
+        let query = params.selection(NOW)?;
+        let query = params.page(query)?;
+        params.finish()?;
+        Ok(query)
+    }
+
+    #[test]
+    fn a_url_says_which_events_how_many_and_in_which_order() {
+        let query = query(
+            "since=-1h&until=2022-08-22T12:00:00Z&source=a+b%26c&type=Add%2FItem&signal=span\
+             &trace=0102030405060708090a0b0c0d0e0f10&limit=7&order=oldest&cursor=5.6.7",
+        )
+        .unwrap();
+        assert_eq!(query.range.since.0, NOW.0 - 3_600_000_000_000);
+        assert_eq!(query.range.until, NOW);
+        assert_eq!(query.source.as_deref(), Some("a b&c"));
+        assert_eq!(query.event_type.as_deref(), Some("Add/Item"));
+        assert_eq!((query.limit, query.order), (7, Order::Oldest));
+        assert_eq!(query.cursor.map(|c| c.sequence), Some(6));
+        assert!(query.trace.is_some() && query.signal == Some(Signal::Span));
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_url_is_named() {
+        for (text, field) in [
+            ("limit=many", "limit"),
+            ("order=random", "order"),
+            ("signal=metric", "signal"),
+            ("trace=xyz", "trace"),
+            ("since=yesterday", "since"),
+            ("cursor=x", "cursor"),
+            ("colour=red", "colour"),
+            ("limit=1&limit=2", "limit"),
+        ] {
+            assert_eq!(query(text).unwrap_err().field(), Some(field), "{text}");
+        }
+        assert!(query("source=%zz").is_err());
+        assert!(query("source=%ff").is_err());
+    }
+}
