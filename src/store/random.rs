@@ -4,6 +4,8 @@
 //! payload. The operating system's randomness comes through the standard library's hash keys; with
 //! a seed (simulator) everything follows from the seed and what is asked for.
 
+#![allow(clippy::disallowed_types, reason = "the home of randomness")]
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::time::Timestamp;

@@ -50,16 +50,14 @@ impl Document {
     /// The table whose first column has this head; with several, all their rows.
     pub fn table_of(&self, head: &str) -> Vec<Vec<String>> {
         let first = format!("| {head} |");
-        let tables = self.text.lines().filter(|l| l.starts_with(&first)).count();
-        assert!(tables > 0, "{}: no table of {head}", self.name);
-        let mut rows = Vec::new();
-        let mut rest = self.text.lines();
-        while rest.by_ref().any(|l| l.starts_with(&first)) {
-            let of_table = rest.by_ref().skip(1).take_while(|l| l.starts_with('|'));
-            rows.extend(of_table.map(|l| {
-                l.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect::<Vec<_>>()
-            }));
-        }
+        let lines: Vec<&str> = self.text.lines().collect();
+        let is_head = |pair: &[&str]| pair[0].starts_with(&first) && pair[1].starts_with("|---");
+        let heads = lines.windows(2).enumerate().filter(|(_, pair)| is_head(pair));
+        let rows: Vec<_> = heads
+            .flat_map(|(at, _)| lines[at + 2..].iter().take_while(|l| l.starts_with('|')))
+            .map(|l| l.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect())
+            .collect();
+        assert!(!rows.is_empty(), "{}: no table of {head}", self.name);
         rows
     }
 

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use annal::column::{Field, Table};
-use annal::event::{Kind, Signal, Status, ValueType};
 use annal::format::frame::{Codec, FrameKind};
 use annal::format::{footer, frame, manifest, producers, segment, version};
 use annal::limits;
@@ -72,32 +70,6 @@ fn the_codes_of_frames_sections_and_records_are_for_ever() {
             ("TENANT", 5)
         ])
     );
-}
-
-/// Holds each row of a table of codes against `Type::Name as u64`.
-macro_rules! check_codes {
-    ($head:literal, $type:ident { $($name:ident)* }) => {
-        let of_code = [$((stringify!($name).to_owned(), $type::$name as u64)),*];
-        assert_eq!(numbers_of($head), of_code, "{}", $head);
-        // Codes are given in order, without gaps: one that is skipped was lost.
-        let first = of_code[0].1;
-        assert!(of_code.iter().map(|(_, code)| *code).eq(first..first + of_code.len() as u64));
-    };
-}
-
-#[test]
-fn the_codes_inside_a_payload_are_for_ever() {
-    check_codes!("table", Table { Resources Scopes Events Links SpanEvents });
-    check_codes!("value type", ValueType { Empty String Int Double Bool Bytes Nested });
-    check_codes!("signal", Signal { Span Log Event });
-    check_codes!("kind", Kind { Unspecified Internal Server Client Producer Consumer });
-    check_codes!("status", Status { Unset Ok Error });
-    check_codes!("field", Field {
-        Attribute Source SchemaUrl DroppedAttributes Name Version Owner Resource Scope Time
-        Observed Signal Type TraceId SpanId ParentSpanId Duration Kind Status StatusMessage
-        TraceState Flags SeverityNumber SeverityText Body Marks DroppedEvents DroppedLinks
-        RemoteService RemoteIpv4 RemoteIpv6 RemotePort
-    });
 }
 
 #[test]
