@@ -1,5 +1,7 @@
 //! The documents for people, held against the code: what stands in two places stays equal.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that reads the tree")]
+
 mod document;
 
 use annal::{ErrorKind, limits};

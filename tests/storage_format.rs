@@ -1,5 +1,7 @@
 //! `storage-format.md` is normative: its tables, codes and examples are held against the code here.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod document;
 
 #[path = "storage_format/codes.rs"]

@@ -1,8 +1,9 @@
-//! `docs/wire-protocol.md` is normative: its tables and examples are held against the code here, and
-//! the conformance vectors in `tests/fixtures/wire/` are what the examples and their damaged
+//! `docs/wire-protocol.md` is normative: its tables and examples are held against the code here,
+//! and the conformance vectors in `tests/fixtures/wire/` are what the examples and their damaged
 //! relatives encode to.
 #![cfg(feature = "net")]
 #![allow(clippy::disallowed_methods, reason = "reads documents and fixtures, not a store")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod document;
 

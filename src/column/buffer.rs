@@ -1,7 +1,7 @@
 //! The values of one column while a batch is built.
 //!
-//! Everything that is added can be taken back in reverse order, exactly ([`ColumnBuffer::pop`]), and
-//! everything is kept for the next batch but for the values.
+//! Everything that is added can be taken back in reverse order, exactly ([`ColumnBuffer::pop`]),
+//! and everything is kept for the next batch but for the values.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -137,8 +137,8 @@ impl ColumnBuffer {
         added
     }
 
-    /// Adds the value of a row behind all rows so far. Says how many entries the dictionary had, for
-    /// [`ColumnBuffer::pop`].
+    /// Adds the value of a row behind all rows so far. Says how many entries the dictionary had,
+    /// for [`ColumnBuffer::pop`].
     #[inline]
     pub(super) fn push(&mut self, row: u16, cell: Cell<'_>) -> u32 {
         self.rows.push(row);

@@ -116,7 +116,7 @@ mod tests {
             next_number: 4,
             recent: vec![(2, 20), (3, 30)],
         };
-        let bytes = encode_producers([5; 16], 6, &[record.clone()]);
+        let bytes = encode_producers([5; 16], 6, std::slice::from_ref(&record));
         assert_eq!(decode_producers(&bytes).unwrap(), ([5; 16], 6, vec![record]));
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();

@@ -1,5 +1,5 @@
-//! What sources and types there are, with totals. Kept per segment, so that a refresh reads only the
-//! frames that came since the last one, and what retention took is forgotten.
+//! What sources and types there are, with totals. Kept per segment, so that a refresh reads only
+//! the frames that came since the last one, and what retention took is forgotten.
 
 use std::collections::BTreeMap;
 

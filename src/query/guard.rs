@@ -1,5 +1,5 @@
-//! What a query may cost: a deadline, a number of events, and whether anybody still waits. Checked at
-//! least once per frame. Also what it has cost, and what was left out as damaged.
+//! What a query may cost: a deadline, a number of events, and whether anybody still waits. Checked
+//! at least once per frame. Also what it has cost, and what was left out as damaged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,9 +1,11 @@
 //! Questions over a snapshot: what happened between these instants, of this type, from this source,
 //! in this trace. Sees snapshots, never storage.
 //!
-//! 1. [`Query`] says what is asked; its expression is [`Expr`], written by hand or parsed from text.
+//! 1. [`Query`] says what is asked; its expression is [`Expr`], written by hand or parsed from
+//!    text.
 //! 2. A plan prunes segments and frames by times, sequences, series and trace filters.
-//! 3. A scan evaluates the predicates of the frames that are left, on decoded columns, into selections.
+//! 3. A scan evaluates the predicates of the frames that are left, on decoded columns, into
+//!    selections.
 //! 4. The merge keeps the best by (time, sequence) (QRY-1) and stops when nothing can beat them;
 //!    only those become [`Event`]s.
 
@@ -136,7 +138,8 @@ impl Snapshot {
         search::search(&self.source(), query)
     }
 
-    /// All events of a trace, spans and logs, by (time, sequence), within the default limit of bytes.
+    /// All events of a trace, spans and logs, by (time, sequence), within the default limit of
+    /// bytes.
     pub fn trace(&self, id: TraceId) -> Result<Answer> {
         let query = Query::default().trace(id).order(Order::Oldest).limit(usize::MAX);
         self.query(&query)
@@ -171,8 +174,8 @@ impl Snapshot {
         unit::units(&self.source(), query)
     }
 
-    /// Scans a unit of this store: matching events as columns, frame by frame. Limit and order of the
-    /// query mean nothing. `Invalid` if the unit's segment is not here any more.
+    /// Scans a unit of this store: matching events as columns, frame by frame. Limit and order of
+    /// the query mean nothing. `Invalid` if the unit's segment is not here any more.
     pub fn scan<'a>(&'a self, unit: &ScanUnit, query: &Query) -> Result<Scan<'a>> {
         unit::scan(&self.source(), unit, query)
     }

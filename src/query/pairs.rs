@@ -1,5 +1,5 @@
-//! Two things of an event against each other (`span.a = span.b`): rare, so row by row. Each value of
-//! one side meets each of the other; `!=` wants all of these to differ, the rest any to pass.
+//! Two things of an event against each other (`span.a = span.b`): rare, so row by row. Each value
+//! of one side meets each of the other; `!=` wants all of these to differ, the rest any to pass.
 
 use crate::column::{Field, Table};
 use crate::error::Result;

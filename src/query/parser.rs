@@ -1,6 +1,6 @@
 //! Tokens into an expression, by recursive descent. As in TraceQL `&&` and `||` bind equally and to
-//! the left, comparisons bind tighter, `!` tighter still. What types can never meet is refused here,
-//! with its position, so that an expression that exists can be run. Grammar: `docs/query.md`.
+//! the left, comparisons bind tighter, `!` tighter still. What types can never meet is refused
+//! here, with its position, so that an expression that exists can be run. Grammar: `docs/query.md`.
 
 use std::str::FromStr;
 

@@ -188,8 +188,8 @@ impl Query {
         Condition { query: self, reference }
     }
 
-    /// Only if the text's condition holds too; `docs/query.md` has the grammar. Errors are `Invalid`
-    /// or `Limit`, with the byte offset in the text.
+    /// Only if the text's condition holds too; `docs/query.md` has the grammar. Errors are
+    /// `Invalid` or `Limit`, with the byte offset in the text.
     pub fn filter(self, text: &str) -> Result<Query> {
         let expr = text.parse()?;
         Ok(self.and(expr))

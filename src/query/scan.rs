@@ -50,7 +50,8 @@ impl Selected {
     }
 }
 
-/// Reads and hands the columns and the matching rows to `with`; `None` for damage that is tolerated.
+/// Reads and hands the columns and the matching rows to `with`; `None` for damage that is
+/// tolerated.
 pub(super) fn frame<S: Segment, T>(
     plan: &Plan<'_, S>,
     frame: &PlannedFrame,

@@ -138,8 +138,8 @@ impl Kept {
     }
 }
 
-/// Makes the events, in order. If they grow beyond the limit of bytes: those before, and the last of
-/// them.
+/// Makes the events, in order. If they grow beyond the limit of bytes: those before, and the last
+/// of them.
 fn make<S: Segment>(
     plan: &Plan<'_, S>,
     query: &Query,

@@ -1,6 +1,6 @@
 //! Work that can be done elsewhere: a run of frames of one file, named so that anybody who has the
-//! store's files (or a copy of the sealed ones) can scan it alone and in any order. The ordered merge
-//! sits on top.
+//! store's files (or a copy of the sealed ones) can scan it alone and in any order. The ordered
+//! merge sits on top.
 
 use crate::codec::{Cursor, crc32, put_varint};
 use crate::error::{Error, Result};

@@ -115,7 +115,7 @@ mod tests {
     fn readers_see_a_prefix_while_the_writer_appends() {
         let vector = AppendVec::default();
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..20_000).for_each(|i| drop(vector.push(i))));
+            scope.spawn(|| (0..20_000).for_each(|i| assert_eq!(vector.push(i), i)));
             for _ in 0..50 {
                 let seen = vector.len();
                 assert!((0..seen).all(|i| vector.get(i) == Some(&i)));

@@ -1,9 +1,9 @@
-//! Verify: every byte that the manifest speaks for is read and held against it; each damage is named
-//! with file and offset, and the next one is looked for.
+//! Verify: every byte that the manifest speaks for is read and held against it; each damage is
+//! named with file and offset, and the next one is looked for.
 //!
-//! 1. Manifest, producer checkpoint, and for each sealed file: length, header, every frame's header,
-//!    checksum and columns, every footer section, directory and time index against the frames, and
-//!    the digest of the whole file.
+//! 1. Manifest, producer checkpoint, and for each sealed file: length, header, every frame's
+//!    header, checksum and columns, every footer section, directory and time index against the
+//!    frames, and the digest of the whole file.
 //! 2. What the manifest does not name yet, as an open would judge it. A torn tail is told and is no
 //!    damage: nobody was acknowledged for it.
 //!

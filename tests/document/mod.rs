@@ -7,22 +7,22 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// A document of the project.
-pub struct Document {
+pub(crate) struct Document {
     name: String,
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A row of a field table: `offset | size | field | type | ...`.
-pub struct FieldRow {
-    pub offset: usize,
-    pub size: usize,
-    pub name: String,
-    pub kind: String,
+pub(crate) struct FieldRow {
+    pub(crate) offset: usize,
+    pub(crate) size: usize,
+    pub(crate) name: String,
+    pub(crate) kind: String,
 }
 
 impl Document {
     /// Reads a file by its path from the project's root.
-    pub fn read(name: &str) -> Document {
+    pub(crate) fn read(name: &str) -> Document {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
         Document { name: name.to_owned(), text }
@@ -43,12 +43,12 @@ impl Document {
     }
 
     /// The first table under a heading.
-    pub fn table_under(&self, heading: &str) -> Vec<Vec<String>> {
+    pub(crate) fn table_under(&self, heading: &str) -> Vec<Vec<String>> {
         self.rows_after(|l| l.starts_with('#') && l.trim_matches(['#', ' ']) == heading, heading)
     }
 
     /// The table whose first column has this head; with several, all their rows.
-    pub fn table_of(&self, head: &str) -> Vec<Vec<String>> {
+    pub(crate) fn table_of(&self, head: &str) -> Vec<Vec<String>> {
         let first = format!("| {head} |");
         let lines: Vec<&str> = self.text.lines().collect();
         let is_head = |pair: &[&str]| pair[0].starts_with(&first) && pair[1].starts_with("|---");
@@ -62,7 +62,7 @@ impl Document {
     }
 
     /// The field table under a heading; its rows have to follow each other without a gap.
-    pub fn fields(&self, heading: &str) -> Vec<FieldRow> {
+    pub(crate) fn fields(&self, heading: &str) -> Vec<FieldRow> {
         let mut end = 0;
         let mut fields = Vec::new();
         for row in self.table_under(heading) {
@@ -87,7 +87,7 @@ impl Document {
     }
 
     /// The text of a fenced block ```` ```hex name ````.
-    pub fn hex_block(&self, name: &str) -> String {
+    pub(crate) fn hex_block(&self, name: &str) -> String {
         let fence = format!("```hex {name}");
         let lines = self.text.lines().skip_while(|l| *l != fence).skip(1);
         let block: Vec<_> = lines.take_while(|l| *l != "```").collect();
@@ -96,7 +96,7 @@ impl Document {
 
     /// Holds a field table against encoded bytes in which each field has the given value. A
     /// reserved field is zero; every other one is named on both sides.
-    pub fn check_fields(&self, heading: &str, bytes: &[u8], values: &[(&str, &[u8])]) {
+    pub(crate) fn check_fields(&self, heading: &str, bytes: &[u8], values: &[(&str, &[u8])]) {
         let fields = self.fields(heading);
         let end = fields.last().map_or(0, |f| f.offset + f.size);
         assert_eq!(end, bytes.len(), "{heading}: the table's size against the encoded one");
@@ -117,7 +117,7 @@ impl Document {
 
     /// Holds a hex example against bytes laid out as the field tables under `headings` say, one
     /// after another; what they leave over is the closing crc.
-    pub fn check_example(&self, name: &str, headings: &[&str], bytes: &[u8]) {
+    pub(crate) fn check_example(&self, name: &str, headings: &[&str], bytes: &[u8]) {
         let mut expected = String::new();
         let mut at = 0;
         for heading in headings {
@@ -139,7 +139,7 @@ impl Document {
 }
 
 /// Appends `offset  bytes  name = value`, long runs of zeroes and long fields shortened.
-pub fn annotate(out: &mut String, at: usize, bytes: &[u8], name: &str, kind: &str) {
+pub(crate) fn annotate(out: &mut String, at: usize, bytes: &[u8], name: &str, kind: &str) {
     let shown = if bytes.len() > 16 && bytes.iter().all(|&b| b == 0) {
         format!("00 x {}", bytes.len())
     } else {

@@ -1,7 +1,7 @@
 //! What a server is told: the command line first, then the configuration file, then the defaults.
 //!
-//! The file is TOML with the names of the options, underscores for dashes; a name that is unknown is
-//! an error, so that a misspelt limit does not silently not hold.
+//! The file is TOML with the names of the options, underscores for dashes; a name that is unknown
+//! is an error, so that a misspelt limit does not silently not hold.
 
 use std::path::{Path, PathBuf};
 

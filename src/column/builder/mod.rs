@@ -1,10 +1,10 @@
 //! Encodes events into columns as they are added, without an allocation per event.
 //!
 //! Callers in a hurry (the OTLP decoder) call `begin_*` and `attribute`; others hand in whole
-//! [`Event`](crate::Event)s. `begin_resource` and `begin_scope` start rows that the events after them
-//! refer to; `begin_link` and `begin_span_event` start rows that belong to the event begun last;
-//! `attribute` belongs to the row begun last. An event that breaks a limit is taken back as a whole
-//! by `cancel_event`, and the builder goes on as if it had never begun.
+//! [`Event`](crate::Event)s. `begin_resource` and `begin_scope` start rows that the events after
+//! them refer to; `begin_link` and `begin_span_event` start rows that belong to the event begun
+//! last; `attribute` belongs to the row begun last. An event that breaks a limit is taken back as a
+//! whole by `cancel_event`, and the builder goes on as if it had never begun.
 //!
 //! What holds at any moment:
 //! - A call that fails has changed nothing, except that a failed `begin_*` leaves no current row of
@@ -391,9 +391,9 @@ impl BatchBuilder {
         self.state.rows[Table::Events as usize] as usize
     }
 
-    /// Whether the next event may not fit any more: time to `finish`. While this is false, events of
-    /// up to 256 KiB, with a few links and span events, will fit; a larger one may still be refused
-    /// in field [`BATCH_FIELD`].
+    /// Whether the next event may not fit any more: time to `finish`. While this is false, events
+    /// of up to 256 KiB, with a few links and span events, will fit; a larger one may still be
+    /// refused in field [`BATCH_FIELD`].
     #[must_use]
     pub fn is_full(&self) -> bool {
         let rows = |table: Table| self.state.rows[table as usize] as usize;

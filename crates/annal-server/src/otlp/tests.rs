@@ -46,7 +46,8 @@ fn decoded_with(
     Ok((events, rejections, batches.len()))
 }
 
-/// What two ways to the same event may differ in: the order of attributes, and what the store gives.
+/// What two ways to the same event may differ in: the order of attributes, and what the store
+/// gives.
 fn canonical(mut events: Vec<Event>) -> Vec<Event> {
     let sort = |attributes: &mut Vec<annal::event::Attribute>| {
         attributes.sort_by(|a, b| (&a.key, format!("{a:?}")).cmp(&(&b.key, format!("{b:?}"))));

@@ -1,8 +1,9 @@
 //! A believable web shop of a dozen services, made up: requests through the frontend into cart,
-//! checkout, payment and the others, with errors, retries, logs, and messages that are handled later
-//! in traces of their own, linked to where they came from.
+//! checkout, payment and the others, with errors, retries, logs, and messages that are handled
+//! later in traces of their own, linked to where they came from.
 //!
-//! Everything follows from the seed and the start: the same two give the same events, byte for byte.
+//! Everything follows from the seed and the start: the same two give the same events, byte for
+//! byte.
 //!
 //! 1. `rhythm` says when the next request comes: nights are quiet, evenings busy.
 //! 2. `requests` plays one request: which services it passes, how long each takes, what fails.

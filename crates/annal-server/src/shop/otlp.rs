@@ -9,7 +9,8 @@ use std::sync::Arc;
 use annal::event::{Attribute, Link, Resource, Scope, Signal, SpanEvent, Status};
 use annal::{Event, Value};
 
-/// The requests for these events: one with the spans, one with the logs, each only if there are any.
+/// The requests for these events: one with the spans, one with the logs, each only if there are
+/// any.
 pub(crate) fn requests(events: &[Event]) -> Vec<Vec<u8>> {
     let of = |signal| events.iter().filter(move |e| e.signal == signal).collect::<Vec<_>>();
     let (spans, logs) = (of(Signal::Span), of(Signal::Log));

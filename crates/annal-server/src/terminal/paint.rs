@@ -1,5 +1,5 @@
-//! Colours, if the stream is a terminal that wants them (<https://no-color.org>), and cleaning: text
-//! that came from outside never reaches a terminal with its control characters.
+//! Colours, if the stream is a terminal that wants them (<https://no-color.org>), and cleaning:
+//! text that came from outside never reaches a terminal with its control characters.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -81,7 +81,8 @@ const SOURCE_COLOURS: [&str; 12] = [
     "38;5;172", "38;5;69", "38;5;37",
 ];
 
-/// The text without control characters: line ends and tabs become visible escapes, the rest `\u{..}`.
+/// The text without control characters: line ends and tabs become visible escapes, the rest
+/// `\u{..}`.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let harmless = |c: char| !c.is_control() && !is_direction(c);
     if text.chars().all(harmless) {

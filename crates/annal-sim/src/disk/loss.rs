@@ -30,8 +30,8 @@ pub enum Loss {
         /// Chooses.
         seed: u64,
     },
-    /// What came before this change of the disk survives, what came after does not, and it itself is
-    /// torn between sectors.
+    /// What came before this change of the disk survives, what came after does not, and it itself
+    /// is torn between sectors.
     TornAt {
         /// The change.
         stamp: u64,

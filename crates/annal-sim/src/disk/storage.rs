@@ -130,8 +130,8 @@ impl SimStorage {
         SimStorage { disk: Arc::new(Mutex::new(found)) }
     }
 
-    /// The disk as the next process finds it after this one was killed: everything written is there,
-    /// and what was volatile still is.
+    /// The disk as the next process finds it after this one was killed: everything written is
+    /// there, and what was volatile still is.
     #[must_use]
     pub fn after_kill(&self) -> SimStorage {
         let mut disk = self.disk();

@@ -3,9 +3,9 @@
 //! 1. `split` cuts a file into chunks; `decode` turns each into batches; both are pure functions of
 //!    the file. `pipeline` runs them on several threads and keeps the order.
 //! 2. The batches are numbered in that order and sent; acknowledged means durable (COM-1).
-//! 3. With `--resume` the producer's id is the hash of the file, so that a second run sends the same
-//!    batches under the same numbers and the store takes only those that it lacks. Without it the
-//!    id is random, and importing twice stores twice.
+//! 3. With `--resume` the producer's id is the hash of the file, so that a second run sends the
+//!    same batches under the same numbers and the store takes only those that it lacks. Without it
+//!    the id is random, and importing twice stores twice.
 
 use std::fs::File;
 use std::io::Read;

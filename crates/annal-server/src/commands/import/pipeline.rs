@@ -2,8 +2,8 @@
 //!
 //! 1. One thread reads chunks and puts each, with a slot for its outcome, into two queues.
 //! 2. Decoders take chunks from the first queue and fill the slots.
-//! 3. The caller's thread takes the slots from the second queue, in the order of the file, and waits
-//!    for each. The queues are short: they bound what is in memory.
+//! 3. The caller's thread takes the slots from the second queue, in the order of the file, and
+//!    waits for each. The queues are short: they bound what is in memory.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -1,5 +1,5 @@
-//! Cuts a file into chunks that can be decoded apart: a pure function of the file's bytes, so that a
-//! resumed import cuts where the first one did.
+//! Cuts a file into chunks that can be decoded apart: a pure function of the file's bytes, so that
+//! a resumed import cuts where the first one did.
 //!
 //! A chunk ends behind the first record with which it holds [`CHUNK_BYTES`] or more.
 

@@ -1,4 +1,5 @@
-//! A trace as a tree: who called whom, how long it took, what failed, and what was logged meanwhile.
+//! A trace as a tree: who called whom, how long it took, what failed, and what was logged
+//! meanwhile.
 //!
 //! ```text
 //! trace 8b51e36eaee3265bec099d0c5c63fd37  2022-08-22T03:52:54.351Z  362 ms

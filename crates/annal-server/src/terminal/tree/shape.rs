@@ -142,8 +142,9 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Follows the parents of a lost span until they repeat; gives the earliest on the circle. All spans
-/// on the way are reached from the circle afterwards, so all walks together are as long as the trace.
+/// Follows the parents of a lost span until they repeat; gives the earliest on the circle. All
+/// spans on the way are reached from the circle afterwards, so all walks together are as long as
+/// the trace.
 fn earliest_of_circle(lost: usize, parents: &[Option<usize>]) -> usize {
     let parent = |index: usize| parents.get(index).copied().flatten().unwrap_or(index);
     let mut walked = HashSet::new();
