@@ -17,7 +17,7 @@ use crate::store::driver::Wake;
 use crate::store::maintenance::{Maintenance, sealed_segment};
 use crate::store::manifest_log::ManifestLog;
 use crate::store::random::Random;
-use crate::store::recovery::{Inspection, NewerSegment, inspect};
+use crate::store::recovery::{Inspection, NewerSegment, inspect, leftovers};
 use crate::store::repair::{Repaired, repair};
 use crate::store::state::{Core, Ended, Mode, State};
 use crate::store::stats::Counters;
@@ -42,14 +42,7 @@ pub(crate) fn open(
     let mut random = Random::new(options.seed);
     let mut found = match inspect(&*storage)? {
         Some(found) => found,
-        None => {
-            let store_id = random.store_id(clock.now());
-            let mut log = ManifestLog::new(Manifest { store_id, ..Manifest::default() });
-            log.commit(&*storage, |_| {})?;
-            inspect(&*storage)?.ok_or_else(|| {
-                Error::new(ErrorKind::Io, "the first manifest was written and is not there")
-            })?
-        }
+        None => make_store(&*storage, random.store_id(clock.now()))?,
     };
     let mut report = report_on(&found);
     let Repaired { adopted, active } = repair(&*storage, &mut found, random.draw(clock.now()))?;
@@ -101,6 +94,17 @@ pub(crate) fn open(
         lock: Mutex::new(Some(lock)),
     };
     Ok(Opened { core, report })
+}
+
+/// The first manifest; what a crash left of an earlier one goes.
+fn make_store(storage: &dyn Storage, store_id: [u8; 16]) -> Result<Inspection> {
+    for name in leftovers(&storage.list()?) {
+        storage.remove(&name)?;
+    }
+    let mut log = ManifestLog::new(Manifest { store_id, ..Manifest::default() });
+    log.commit(storage, |_| {})?;
+    let lost = || Error::new(ErrorKind::Io, "the first manifest was written and is not there");
+    inspect(storage)?.ok_or_else(lost)
 }
 
 /// Opens for reading beside no writer; shows what an open for writing would keep, and changes

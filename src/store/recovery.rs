@@ -118,7 +118,8 @@ fn is_temporary(entry: &Entry) -> bool {
     !entry.is_dir && entry.name.ends_with(".tmp")
 }
 
-fn leftovers(entries: &[Entry]) -> Vec<String> {
+/// Files that were never finished.
+pub(crate) fn leftovers(entries: &[Entry]) -> Vec<String> {
     entries.iter().filter(|e| is_temporary(e)).map(|e| e.name.clone()).collect()
 }
 
