@@ -25,6 +25,9 @@ use crate::net::session::Session;
 use crate::net::writer::{Answer, Feed, Writer};
 use crate::net::{PROTOCOL, PROTOCOL_VERSION};
 
+/// Appends that wait for their answer behind the one whose answer is awaited; one more is being
+/// read. Together they are those that may be in flight.
+const ANSWERS_WAITING: usize = limits::TCP_APPENDS_IN_FLIGHT_MAX - 2;
 /// Messages beside the answers to appends that wait for the writer.
 const MESSAGES_WAITING: usize = 8;
 /// When clients should try a server again that goes away.
@@ -56,7 +59,7 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) {
     let _ = stream.set_nodelay(true);
     let (read, write) = stream.into_split();
     let mut reader = Reader::new(read);
-    let (answers, answers_out) = mpsc::channel(limits::TCP_APPENDS_IN_FLIGHT_MAX);
+    let (answers, answers_out) = mpsc::channel(ANSWERS_WAITING);
     let (messages, messages_out) = mpsc::channel(MESSAGES_WAITING);
     let (last, last_out) = oneshot::channel();
     let (broken, is_broken) = oneshot::channel();
