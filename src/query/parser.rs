@@ -64,13 +64,14 @@ impl Node {
         }
     }
 
-    fn into_operand(self) -> Result<Operand> {
+    fn into_operand(self, offset: usize) -> Result<Operand> {
         match self.kind {
             NodeKind::Operand(operand) => Ok(operand),
-            NodeKind::Expr(_) => Err(refuse(
-                self.offset,
-                "a condition cannot be compared; put parentheses around it",
-            )),
+            NodeKind::Expr(_) => {
+                let what = "a condition cannot be compared: to negate a comparison put it in \
+                            parentheses";
+                Err(refuse(offset, what))
+            }
         }
     }
 }
@@ -166,10 +167,10 @@ impl Parser {
         };
         self.next += 1;
         let start = left.offset;
-        let left = left.into_operand()?;
+        let left = left.into_operand(offset)?;
         let right = self.unary(depth)?;
         let right_offset = right.offset;
-        let comparison = Comparison { left, operator, right: right.into_operand()? };
+        let comparison = Comparison { left, operator, right: right.into_operand(right_offset)? };
         if matches!(self.peek(), TokenKind::Compare(_)) {
             return Err(refuse(self.offset(), "comparisons do not chain: join two with &&"));
         }

@@ -1,0 +1,359 @@
+//! Queries answer what a plain walk over all events answers: random questions over random events,
+//! in sealed and active segments, both orders, page by page, while events keep arriving.
+//!
+//! `ANNAL_QUERIES` sets how many questions are asked (default 2,000).
+
+#[path = "query_answers/events.rs"]
+mod events;
+#[path = "query_answers/naive.rs"]
+mod naive;
+#[path = "query_answers/questions.rs"]
+mod questions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use annal::event::{Event, Signal};
+use annal::query::{By, Catalog, Cursor, Order, Query, ScanUnit};
+use annal::storage::MemoryStorage;
+use annal::time::SystemClock;
+use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp};
+use events::{Random, random_event};
+
+/// Pages that are asked of one question.
+const PAGES_MAX: usize = 8;
+
+/// A store and all that it was given, with sequences.
+struct Fixture {
+    store: Store,
+    events: Vec<Event>,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let options = Options { segment_bytes: 64 << 10, ..Options::new("unused") };
+        let storage = Arc::new(MemoryStorage::new());
+        let (store, _) = Store::open_with(storage, Arc::new(SystemClock::new()), options).unwrap();
+        Fixture { store, events: Vec::new() }
+    }
+
+    /// A store with events in several segments, the last one active.
+    fn filled(random: &mut Random, batches: usize) -> Fixture {
+        let mut fixture = Fixture::new();
+        for number in 0..batches {
+            let count = 1 + random.below(60);
+            fixture.append(random, count, number);
+        }
+        fixture
+    }
+
+    fn append(&mut self, random: &mut Random, count: usize, number: usize) {
+        let mut events: Vec<Event> = (0..count).map(|_| random_event(random, number)).collect();
+        let mut builder = BatchBuilder::new();
+        events.iter().for_each(|e| builder.push(e).unwrap());
+        let ack = self.store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
+        let first = ack.first_sequence.unwrap();
+        (events.iter_mut().zip(first..)).for_each(|(event, sequence)| event.sequence = sequence);
+        self.events.extend(events);
+    }
+
+    /// What a query matches, in its order.
+    fn expected(&self, query: &Query) -> Vec<&Event> {
+        let mut events: Vec<&Event> =
+            self.events.iter().filter(|e| naive::matches(query, e)).collect();
+        events.sort_by_key(|e| (e.time, e.sequence));
+        if query.order == Order::Newest {
+            events.reverse();
+        }
+        events
+    }
+}
+
+fn questions() -> usize {
+    std::env::var("ANNAL_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
+}
+
+fn sequences(events: &[&Event]) -> Vec<u64> {
+    events.iter().map(|e| e.sequence).collect()
+}
+
+/// Pages of a query, as sequences: all or as many as are worth the time; whether it was all.
+fn pages(snapshot: &Snapshot, query: &Query) -> (Vec<u64>, bool) {
+    let mut query = query.clone();
+    let mut all = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let answer = snapshot.query(&query).unwrap();
+        assert!(answer.events.len() <= query.limit);
+        assert_eq!(answer.next.is_some(), answer.truncated);
+        all.extend(answer.events.iter().map(|e| e.sequence));
+        match answer.next {
+            Some(next) => query.cursor = Some(next.to_string().parse::<Cursor>().unwrap()),
+            None => return (all, true),
+        }
+    }
+    (all, false)
+}
+
+fn scanned_by_units(snapshot: &Snapshot, query: &Query) -> Vec<u64> {
+    let mut units = snapshot.plan(query).unwrap();
+    // Any order will do.
+    units.reverse();
+    let mut all = Vec::new();
+    for unit in units {
+        let unit = ScanUnit::decode(&unit.encode()).unwrap();
+        let mut matched = 0;
+        for selected in snapshot.scan(&unit, query).unwrap() {
+            let selected = selected.unwrap();
+            matched += selected.rows().len() as u64;
+            all.extend(selected.sequences());
+        }
+        assert!(unit.exact_count().is_none_or(|exact| exact == matched), "{unit:?}: {matched}");
+        assert!(matched <= unit.events);
+    }
+    all.sort_unstable();
+    all
+}
+
+fn counts(
+    events: &[&Event],
+    by: By,
+) -> BTreeMap<(Option<String>, Option<String>, Option<i64>), u64> {
+    let mut counts = BTreeMap::new();
+    if by == By::default() {
+        counts.insert((None, None, None), 0);
+    }
+    for event in events {
+        let minute = event.time.0.div_euclid(60_000_000_000) * 60_000_000_000;
+        let group = (
+            by.source.then(|| naive::source(event)),
+            by.event_type.then(|| event.event_type.clone()),
+            by.minute.then_some(minute),
+        );
+        *counts.entry(group).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn random_queries_answer_what_a_plain_walk_answers() {
+    let mut random = Random(0x5eed);
+    let stores = questions().div_ceil(500);
+    let (mut matched, mut most) = (0, 0);
+    for round in 0..stores {
+        let fixture = Fixture::filled(&mut random, 40);
+        let snapshot = fixture.store.snapshot();
+        assert!(snapshot.segments().len() > 2, "{} segments", snapshot.segments().len());
+        for number in 0..questions().min(500) {
+            let query = questions::random_query(&mut random, &fixture.events);
+            let what = format!("store {round}, question {number}: {query:?}");
+            let expected = fixture.expected(&query);
+            matched += usize::from(!expected.is_empty());
+            most = most.max(expected.len());
+            let (found, whole) = pages(&snapshot, &query);
+            let mut sorted = sequences(&expected);
+            let wanted = if whole { &sorted[..] } else { &sorted[..found.len()] };
+            assert_eq!(found, wanted, "{what}");
+            sorted.sort_unstable();
+            assert_eq!(scanned_by_units(&snapshot, &query), sorted, "{what}");
+            let bits = random.below(8);
+            let by = By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
+            let counted: BTreeMap<_, _> = (snapshot.count(&query, by).unwrap().counts)
+                .into_iter()
+                .map(|c| ((c.source, c.event_type, c.minute.map(|m| m.0)), c.count))
+                .collect();
+            assert_eq!(counted, counts(&expected, by), "{what} by {by:?}");
+        }
+    }
+    // Questions that never match, or always, would test little.
+    assert!(matched * 5 > questions(), "only {matched} questions matched anything");
+    assert!(most > 200, "no question matched more than {most} events");
+}
+
+#[test]
+fn pages_neither_repeat_nor_skip_while_events_arrive() {
+    let mut random = Random(0xca11);
+    let mut fixture = Fixture::filled(&mut random, 12);
+    for round in 0..20 {
+        let mut query = questions::random_query(&mut random, &fixture.events);
+        query.limit = 1 + random.below(15);
+        let expected = sequences(&fixture.expected(&query));
+        let mut all = Vec::new();
+        loop {
+            let answer = fixture.store.snapshot().query(&query).unwrap();
+            all.extend(answer.events.iter().map(|e| e.sequence));
+            fixture.append(&mut random, 5, 12 + round);
+            match answer.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+            if all.len() > 150 {
+                all.extend(expected.iter().skip(all.len()));
+                break;
+            }
+        }
+        assert_eq!(all, expected, "round {round}: {query:?}");
+    }
+}
+
+#[test]
+fn an_event_is_found_by_its_sequence_and_nothing_by_others() {
+    let mut random = Random(7);
+    let fixture = Fixture::filled(&mut random, 30);
+    let snapshot = fixture.store.snapshot();
+    for event in &fixture.events {
+        let found = snapshot.event(event.sequence).unwrap().unwrap();
+        assert_eq!((found.sequence, found.time), (event.sequence, event.time));
+        assert_eq!(found.event_type, event.event_type);
+        assert_eq!(found.body, event.body);
+        assert_eq!(found.links, event.links);
+    }
+    for none in [snapshot.next_sequence(), u64::MAX] {
+        assert!(snapshot.event(none).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_trace_is_whole_ordered_and_read_through_its_filters() {
+    let mut random = Random(8);
+    let fixture = Fixture::filled(&mut random, 30);
+    let snapshot = fixture.store.snapshot();
+    for id in events::trace_ids() {
+        let query = Query::default().trace(id).order(Order::Oldest);
+        let answer = snapshot.trace(id).unwrap();
+        let found: Vec<u64> = answer.events.iter().map(|e| e.sequence).collect();
+        assert_eq!(found, sequences(&fixture.expected(&query)));
+        assert!(!answer.truncated);
+    }
+    let unknown = annal::TraceId([0xee; 16]);
+    let answer = snapshot.trace(unknown).unwrap();
+    assert!(answer.events.is_empty());
+    // The filters know about one in a hundred wrongly.
+    let frames_read = answer.scanned.frames - answer.scanned.frames_pruned;
+    assert!(frames_read <= 3, "{:?}", answer.scanned);
+}
+
+#[test]
+fn the_catalog_knows_every_series_and_reads_only_what_is_new() {
+    let mut random = Random(9);
+    let mut fixture = Fixture::filled(&mut random, 10);
+    let mut catalog = Catalog::default();
+    for round in 0..5 {
+        catalog.refresh(&fixture.store.snapshot()).unwrap();
+        let mut expected: BTreeMap<(String, String), (u64, u64, Timestamp, Timestamp)> =
+            BTreeMap::new();
+        for event in &fixture.events {
+            let error = event.status == annal::event::Status::Error || event.severity_number >= 17;
+            let entry = expected.entry((naive::source(event), event.event_type.clone()));
+            let sum = entry.or_insert((0, 0, event.time, event.time));
+            *sum =
+                (sum.0 + 1, sum.1 + u64::from(error), sum.2.min(event.time), sum.3.max(event.time));
+        }
+        let found: BTreeMap<_, _> = (catalog.types(None).into_iter())
+            .map(|(s, t)| ((s.source, s.event_type), (t.events, t.errors, t.first, t.last)))
+            .collect();
+        assert_eq!(found, expected);
+        let total: u64 = catalog.sources().iter().map(|(_, t)| t.events).sum();
+        assert_eq!(total, fixture.events.len() as u64);
+        let (source, totals) = catalog.sources().remove(0);
+        let of_source: u64 = catalog.types(Some(&source)).iter().map(|(_, t)| t.events).sum();
+        assert_eq!(of_source, totals.events);
+        fixture.append(&mut random, 40, 10 + round);
+    }
+}
+
+#[test]
+fn what_directories_say_is_counted_without_reading_a_frame() {
+    let mut random = Random(10);
+    let fixture = Fixture::filled(&mut random, 20);
+    let snapshot = fixture.store.snapshot();
+    let counts = snapshot.count(&Query::new(TimeRange::ALL), By::default()).unwrap();
+    assert_eq!(counts.counts[0].count, fixture.events.len() as u64);
+    assert_eq!((counts.scanned.events_read, counts.scanned.bytes_read), (0, 0));
+    let none = snapshot.count(&Query::default().source("nobody"), By::default()).unwrap();
+    assert_eq!(none.counts[0].count, 0);
+    assert_eq!(none.scanned.events_read, 0);
+    assert_eq!(none.scanned.frames_pruned, none.scanned.frames);
+}
+
+#[test]
+fn the_newest_events_are_found_without_reading_the_rest() {
+    let mut fixture = Fixture::new();
+    let mut random = Random(11);
+    for batch in 0..50 {
+        let mut events: Vec<Event> = (0..20).map(|_| random_event(&mut random, 0)).collect();
+        for (i, event) in events.iter_mut().enumerate() {
+            event.time = Timestamp(1_000_000 * batch + i as i64);
+        }
+        let mut builder = BatchBuilder::new();
+        events.iter().for_each(|e| builder.push(e).unwrap());
+        let _ = fixture.store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
+        fixture.events.extend(events);
+    }
+    let answer = fixture.store.snapshot().query(&Query::default().limit(20)).unwrap();
+    assert_eq!(answer.events.len(), 20);
+    assert!(answer.truncated);
+    // One more than the limit tells whether there are more: the frame before.
+    assert_eq!(answer.scanned.events_read, 40, "{:?}", answer.scanned);
+    assert_eq!(answer.scanned.frames_pruned, 48);
+}
+
+#[test]
+fn limits_deadlines_and_cancellation_stop_a_query_by_name() {
+    let mut random = Random(12);
+    let fixture = Fixture::filled(&mut random, 10);
+    let snapshot = fixture.store.snapshot();
+    let all = || Query::default().limit(usize::MAX).filter("message != nil").unwrap();
+    let kind = |query: Query| snapshot.query(&query).unwrap_err().kind();
+    let cancelled = Query { cancel: Some(Arc::new(AtomicBool::new(true))), ..all() };
+    assert_eq!(kind(cancelled), ErrorKind::Cancelled);
+    assert_eq!(kind(Query { events_read_max: 10, ..all() }), ErrorKind::Limit);
+    let (mut pages, mut found, mut query) = (0, 0, Query { bytes_max: 8_000, ..all() });
+    loop {
+        let answer = snapshot.query(&query).unwrap();
+        pages += 1;
+        found += answer.events.len();
+        match answer.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    assert!(pages > 5, "{pages} pages");
+    assert_eq!(found, fixture.expected(&all()).len());
+    let one = snapshot.query(&Query { bytes_max: 0, ..all() }).unwrap();
+    assert_eq!((one.events.len(), one.truncated), (1, true));
+    let none = snapshot.query(&all().limit(0)).unwrap();
+    assert_eq!((none.events.len(), none.truncated), (0, true));
+    let bad = snapshot.query(&Query::default().attr("a").matches("(")).unwrap_err();
+    assert_eq!(bad.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_scan_unit_of_elsewhere_or_damaged_is_refused() {
+    let mut random = Random(13);
+    let (ours, other) = (Fixture::filled(&mut random, 3), Fixture::filled(&mut random, 3));
+    let query = Query::default();
+    let unit = ours.store.snapshot().plan(&query).unwrap().remove(0);
+    assert!(other.store.snapshot().scan(&unit, &query).is_err());
+    let bytes = unit.encode();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(ScanUnit::decode(&flipped).is_err(), "bit {bit}");
+    }
+    assert!(ScanUnit::decode(&[]).is_err());
+}
+
+#[test]
+fn explain_tells_what_each_step_leaves_out() {
+    let mut random = Random(14);
+    let fixture = Fixture::filled(&mut random, 20);
+    let snapshot = fixture.store.snapshot();
+    let query = Query::default().signal(Signal::Log).filter("source = \"nobody\"").unwrap();
+    let explain = snapshot.explain(&query).unwrap();
+    assert_eq!((explain.frames, explain.events), (0, 0));
+    assert_eq!(explain.steps.frames_by_series, explain.steps.frames);
+    assert!(explain.to_string().contains("out by source and type"), "{explain}");
+    let all = snapshot.explain(&Query::default()).unwrap();
+    assert_eq!(all.events_certain, fixture.events.len() as u64);
+}
