@@ -394,7 +394,8 @@ impl Committer {
         error
     }
 
-    fn drop_taken(&mut self) {
+    /// Whoever waits for what was taken is told that the store is gone.
+    pub(crate) fn drop_taken(&mut self) {
         self.taken.clear();
         self.taken_bytes = 0;
     }

@@ -81,10 +81,8 @@ impl Threads {
         core.committer_wake.wake();
         core.maintenance_wake.wake();
         for thread in self.running {
-            // A panic of a thread has been printed; the store it left behind refuses appends.
-            if thread.join().is_err() {
-                core.poison(&Error::closed("a thread of the store panicked"));
-            }
+            // A panic has been printed, and has poisoned the store on its way.
+            thread.join().ok();
         }
     }
 }
@@ -97,12 +95,25 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .map_err(|e| Error::io(format!("start thread {name}"), e))
 }
 
+/// A bug must not leave producers waiting for ever.
+struct PoisonOnPanic<'a>(&'a Core);
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison(&Error::closed("a thread of the store panicked"));
+            self.0.committer().drop_taken();
+        }
+    }
+}
+
 fn run(
     core: &Core,
     stop: &AtomicBool,
     wake: impl Fn(&Core) -> &Wake,
     step: impl Fn(&Core) -> Result<Next>,
 ) {
+    let _guard = PoisonOnPanic(core);
     // A step that fails has poisoned the store: whoever waits has been told, and so will whoever
     // comes. The thread lives on so that it can be stopped in the usual way.
     while !stop.load(Ordering::Acquire) {

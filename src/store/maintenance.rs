@@ -21,9 +21,9 @@ use crate::store::version::{Form, Pin, Segment, Visible};
 
 /// How often retention, pins and free space are looked at.
 const CHECK_EVERY_NS: u64 = 1_000_000_000;
-/// Ingest stops when fewer bytes are free: the active segment is reserved already, and footers,
-/// manifests and checkpoints must still fit.
-pub(crate) const FREE_BYTES_MIN: u64 = 64 << 20;
+/// Ingest stops when fewer bytes are free than this, or than two full segments if that is less: what
+/// is in flight is reserved already, and footers, manifests and checkpoints must still fit.
+const FREE_BYTES_MIN: u64 = 64 << 20;
 
 /// See the module.
 pub(crate) struct Maintenance {
@@ -218,7 +218,8 @@ impl Maintenance {
 
     fn check_space(&self, core: &Core) -> Result<()> {
         let free = core.storage.free_bytes()?;
-        core.state().space_low = free.is_some_and(|bytes| bytes < FREE_BYTES_MIN);
+        let mark = FREE_BYTES_MIN.min(2 * core.options.segment_bytes);
+        core.state().space_low = free.is_some_and(|bytes| bytes < mark);
         Ok(())
     }
 
