@@ -81,7 +81,9 @@ pub(crate) fn read_newest(storage: &dyn Storage, entries: &[Entry]) -> Result<Op
 pub(crate) fn write_new_file(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = format!("{name}.tmp");
     if let Err(error) = write_temporary(storage, &temporary, bytes) {
-        if error.kind() == ErrorKind::Full {
+        // A full disk may have refused the name itself.
+        let is_there = || Ok::<_, Error>(storage.list()?.iter().any(|e| e.name == temporary));
+        if error.kind() == ErrorKind::Full && is_there()? {
             storage.remove(&temporary)?;
         }
         return Err(error);

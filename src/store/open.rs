@@ -44,6 +44,9 @@ pub(crate) fn open(
         Some(found) => found,
         None => make_store(&*storage, random.store_id(clock.now()))?,
     };
+    if !found.clean {
+        keep_sequences(&*storage, &mut found)?;
+    }
     let mut report = report_on(&found);
     let Repaired { adopted, active } = repair(&*storage, &mut found, random.draw(clock.now()))?;
     let log_end = match (&active, adopted.last()) {
@@ -105,6 +108,19 @@ fn make_store(storage: &dyn Storage, store_id: [u8; 16]) -> Result<Inspection> {
     log.commit(storage, |_| {})?;
     let lost = || Error::new(ErrorKind::Io, "the first manifest was written and is not there");
     inspect(storage)?.ok_or_else(lost)
+}
+
+/// Puts on record which sequences may have been given to what is lost, before repair removes the
+/// files that show it: a crash from here on must not lead back to them.
+fn keep_sequences(storage: &dyn Storage, found: &mut Inspection) -> Result<()> {
+    for name in leftovers(&storage.list()?) {
+        storage.remove(&name)?;
+    }
+    found.remove.retain(|name| !name.ends_with(".tmp"));
+    let mut log = ManifestLog::new(found.manifest.clone());
+    log.commit(storage, |manifest| manifest.next_sequence = found.next_sequence)?;
+    found.manifest = log.newest().clone();
+    Ok(())
 }
 
 /// Opens for reading beside no writer; shows what an open for writing would keep, and changes

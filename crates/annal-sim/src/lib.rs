@@ -7,8 +7,14 @@
 
 pub mod clock;
 pub mod disk;
+pub mod oracle;
 pub mod random;
+pub mod stock;
+pub mod world;
 
 pub use clock::ManualClock;
 pub use disk::{Call, Fault, FaultKind, Lie, Loss, SimStorage};
+pub use oracle::{Finding, Oracle, Violation};
 pub use random::Random;
+pub use stock::Stock;
+pub use world::{Action, RunReport, Settings, Summary, World, crash_run, guarded};

@@ -46,6 +46,12 @@ impl Call {
                 | SyncAll
         )
     }
+
+    /// Whether the call promises that something is durable.
+    #[must_use]
+    pub fn syncs(self) -> bool {
+        matches!(self, Call::SyncData | Call::SyncAll | Call::SyncDir)
+    }
 }
 
 /// An error of the operating system.

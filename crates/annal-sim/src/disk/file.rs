@@ -78,6 +78,7 @@ impl File for SimFile {
             Outcome::Half => bytes.len().div_ceil(2),
             Outcome::Done | Outcome::DoneUnheard => bytes.len(),
         };
+        disk.note_sequences(&self.name, offset, &bytes[..length]);
         let stamp = disk.changes;
         disk.inodes[self.inode].write(stamp, offset as usize, &bytes[..length]);
         disk.heard(length)

@@ -66,9 +66,11 @@ impl Loss {
             Loss::Changes { seed, survive_percent } => {
                 hash([seed, stamp, 3]) % 100 < survive_percent
             }
-            Loss::Sectors { seed } | Loss::Pages { seed } => hash([seed, stamp, 4]) % 2 == 0,
+            Loss::Sectors { seed } | Loss::Pages { seed } => {
+                hash([seed, stamp, 4]).is_multiple_of(2)
+            }
             Loss::TornAt { stamp: torn, seed } => {
-                stamp < torn || stamp == torn && hash([seed, stamp, 5]) % 2 == 0
+                stamp < torn || stamp == torn && hash([seed, stamp, 5]).is_multiple_of(2)
             }
         }
     }
@@ -84,7 +86,7 @@ impl Loss {
             Loss::Sectors { seed } => any(sector, seed),
             Loss::Pages { seed } => any(sector / (PAGE_BYTES / SECTOR_BYTES), seed),
             Loss::TornAt { stamp, seed } => {
-                stamp + u64::from(hash([seed, inode as u64, sector as u64]) % 2 == 0)
+                stamp + u64::from(hash([seed, inode as u64, sector as u64]).is_multiple_of(2))
             }
             // A later change of the same sector that survives brings the earlier ones along: the
             // page cache holds one state of a sector.

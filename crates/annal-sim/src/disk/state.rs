@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use annal::error::{Error, Result};
+use annal::format::frame::{FrameHeader, FrameKind};
+use annal::format::segment::SEGMENT_HEADER_BYTES;
 
 use super::faults::{Call, Fault, FaultKind, Lie};
 use super::inode::Inode;
@@ -22,6 +24,8 @@ pub(super) struct Disk {
     pub(super) readers: usize,
     /// Calls so far.
     pub(super) calls: u64,
+    /// Each of them, if wanted.
+    pub(super) record: Option<Vec<Call>>,
     /// Changes so far.
     pub(super) changes: u64,
     /// Power goes at this change.
@@ -33,8 +37,11 @@ pub(super) struct Disk {
     pub(super) lie: Option<Lie>,
     pub(super) syncs: u64,
     pub(super) capacity: Option<u64>,
+    pub(super) free_bytes_hidden: bool,
     /// What the engine did that it must never do.
     pub(super) misuse: Vec<String>,
+    /// Behind the last sequence in any frame that was ever written, durable or not.
+    pub(super) sequences_given: u64,
 }
 
 #[derive(Clone)]
@@ -76,12 +83,14 @@ impl Disk {
         }
         let number = self.calls;
         self.calls += 1;
+        if let Some(record) = &mut self.record {
+            record.push(call);
+        }
         if call.changes() {
             self.changes += 1;
             if self.power_loss_at.is_some_and(|at| self.changes > at) {
                 self.off = true;
-                let syncs = matches!(call, Call::SyncData | Call::SyncAll | Call::SyncDir);
-                return if syncs { Err(power_lost()) } else { Ok(Outcome::DoneUnheard) };
+                return if call.syncs() { Err(power_lost()) } else { Ok(Outcome::DoneUnheard) };
             }
         }
         match self.fault {
@@ -121,6 +130,23 @@ impl Disk {
         Ok(())
     }
 
+    /// Looks for stamped frames in what is written to a log file.
+    pub(super) fn note_sequences(&mut self, name: &str, offset: u64, bytes: &[u8]) {
+        if !name.starts_with("log-") {
+            return;
+        }
+        let mut at = (SEGMENT_HEADER_BYTES as u64).saturating_sub(offset) as usize;
+        while let Some(header) = bytes.get(at..).and_then(|b| b.first_chunk())
+            && let Ok(frame) = FrameHeader::decode(header)
+        {
+            let end = frame.first_sequence + u64::from(frame.events);
+            if frame.kind == FrameKind::Batch {
+                self.sequences_given = self.sequences_given.max(end);
+            }
+            at += frame.frame_bytes() as usize;
+        }
+    }
+
     pub(super) fn changes_frozen(&mut self, inode: usize, what: &str) {
         if self.inodes[inode].frozen {
             self.misuse.push(format!("{what} of a file of which a region was taken"));
@@ -131,7 +157,7 @@ impl Disk {
         self.syncs += 1;
         match self.lie {
             Some(Lie::SyncFile) => true,
-            Some(Lie::OneSyncIn(of)) => self.syncs % of == 0,
+            Some(Lie::OneSyncIn(of)) => self.syncs.is_multiple_of(of),
             _ => false,
         }
     }

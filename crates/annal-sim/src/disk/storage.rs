@@ -44,6 +44,11 @@ impl SimStorage {
         disk.power_loss_at = Some(disk.changes + changes);
     }
 
+    /// Power stays.
+    pub fn lose_power_never(&self) {
+        self.disk().power_loss_at = None;
+    }
+
     /// Power goes now.
     pub fn lose_power(&self) {
         self.disk().off = true;
@@ -65,6 +70,19 @@ impl SimStorage {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.disk().calls
+    }
+
+    /// Remembers all calls from now on.
+    pub fn record(&self) {
+        let mut disk = self.disk();
+        disk.calls = 0;
+        disk.record = Some(Vec::new());
+    }
+
+    /// The calls since then, in order.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Call> {
+        self.disk().record.clone().unwrap_or_default()
     }
 
     /// Makes one call fail.
@@ -90,10 +108,21 @@ impl SimStorage {
         self.disk().capacity = bytes;
     }
 
+    /// Whether the disk keeps to itself how much space is free.
+    pub fn hide_free_bytes(&self, hidden: bool) {
+        self.disk().free_bytes_hidden = hidden;
+    }
+
     /// What the engine did that it must never do.
     #[must_use]
     pub fn misuse(&self) -> Vec<String> {
         self.disk().misuse.clone()
+    }
+
+    /// Behind the last sequence in any frame that was ever written to a log file, durable or not.
+    #[must_use]
+    pub fn sequences_given(&self) -> u64 {
+        self.disk().sequences_given
     }
 
     /// Stamps of all changes that are not durable yet, ascending.
@@ -117,6 +146,7 @@ impl SimStorage {
         }
         let mut found = Disk { lie: disk.lie, capacity: disk.capacity, ..Disk::default() };
         found.misuse.clone_from(&disk.misuse);
+        found.sequences_given = disk.sequences_given;
         for (name, &inode) in &names {
             let survived = disk.inodes[inode].survive(
                 |sector, touching| loss.sector_cut(inode, sector, touching),
@@ -146,9 +176,12 @@ impl SimStorage {
             pending_names: disk.pending_names.clone(),
             has_orphans: disk.has_orphans,
             changes: disk.changes,
+            calls: disk.calls,
+            record: disk.record.clone(),
             lie: disk.lie,
             capacity: disk.capacity,
             misuse: disk.misuse.clone(),
+            sequences_given: disk.sequences_given,
             ..Disk::default()
         };
         SimStorage { disk: Arc::new(Mutex::new(found)) }
@@ -306,15 +339,16 @@ impl Storage for SimStorage {
             }
             LockMode::Shared => disk.readers += 1,
         }
-        disk.heard(Box::new(SimLock { storage: self.clone(), mode }))
-            .map(|lock| lock as Box<dyn Lock>)
+        disk.heard(())?;
+        Ok(Box::new(SimLock { storage: self.clone(), mode }))
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {
         let mut disk = self.disk();
         disk.call(Call::FreeBytes, "")?;
         let used: u64 = disk.names.values().map(|&i| disk.inodes[i].length).sum();
-        Ok(disk.capacity.map(|capacity| capacity.saturating_sub(used)))
+        let told = disk.capacity.filter(|_| !disk.free_bytes_hidden);
+        Ok(told.map(|capacity| capacity.saturating_sub(used)))
     }
 }
 
