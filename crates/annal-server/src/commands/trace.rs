@@ -26,13 +26,18 @@ pub(crate) fn run(args: Args) -> Outcome {
     let id = trace_id(&args.id)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let events = match Source::open(&args.target)? {
-        Source::Directory(snapshot, _) => snapshot.trace(id)?.events,
+        Source::Directory(snapshot, _) => {
+            let answer = snapshot.trace(id)?;
+            warn(answer.truncated);
+            answer.events
+        }
         Source::Server(remote) => {
             let body = match remote.get(&format!("/api/v1/traces/{id}"), &[]) {
                 Err(failure) if failure.code == exit::NOTHING => return Err(nothing(id)),
                 body => body?,
             };
             let answer: EventsAnswer = remote.read(&body)?;
+            warn(answer.truncated);
             if args.json {
                 for event in &answer.events {
                     writeln!(out, "{}", event.get())?;
@@ -62,6 +67,12 @@ pub(super) fn draw(id: TraceId, events: &[Event], out: &mut dyn Write) -> io::Re
 
 fn ended(id: TraceId, events: usize) -> Outcome {
     if events == 0 { Err(nothing(id)) } else { Ok(exit::DONE) }
+}
+
+fn warn(truncated: bool) {
+    if truncated {
+        eprintln!("annal: the trace is larger than an answer may be: this is its beginning");
+    }
 }
 
 fn nothing(id: TraceId) -> Failure {

@@ -1,0 +1,276 @@
+//! The commands as a person or a script meets them: what they print where, and how they end.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+
+use support::{annal, count, expect, run, run_with_input, stderr, text};
+
+fn lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_bytes_in_both_formats() {
+    for format in ["ndjson", "otlp-proto"] {
+        let make =
+            |seed| run(&["generate", "--events", "500", "--seed", seed, "--format", format]).stdout;
+        assert_eq!(make("3"), make("3"), "{format}");
+        assert_ne!(make("3"), make("4"), "{format}");
+    }
+    assert_eq!(expect(0, &["generate", "--events", "777"]).lines().count(), 777);
+}
+
+#[test]
+fn what_was_generated_comes_back_the_same_from_either_format_and_from_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let generated = expect(0, &["generate", "--events", "3000"]);
+    fs::write(path("e.ndjson"), &generated).unwrap();
+    expect(
+        0,
+        &["generate", "--events", "3000", "--format", "otlp-proto", "--out", text(&path("e.otlp"))],
+    );
+    expect(0, &["generate", "--events", "3000", "--data", text(&path("direct"))]);
+    for (store, format, file) in [("a", "ndjson", "e.ndjson"), ("b", "otlp-proto", "e.otlp")] {
+        let (store, file) = (path(store), path(file));
+        expect(0, &["import", "--data", text(&store), "--format", format, text(&file)]);
+    }
+    // The store adds these two.
+    let as_sent = |text: &str| -> BTreeSet<String> {
+        let mut events = lines(text);
+        for event in &mut events {
+            let event = event.as_object_mut().unwrap();
+            event.remove("sequence");
+            event.remove("received");
+        }
+        events.iter().map(ToString::to_string).collect()
+    };
+    let wanted = as_sent(&generated);
+    assert_eq!(wanted.len(), 3_000);
+    for store in ["direct", "a", "b"] {
+        let data = path(store);
+        let arguments = ["query", "--data", text(&data), "--json", "--limit", "9999"];
+        let found = as_sent(&expect(0, &arguments));
+        let missing: Vec<_> = wanted.difference(&found).take(1).collect();
+        let unknown: Vec<_> = found.difference(&wanted).take(1).collect();
+        assert!(missing.is_empty() && unknown.is_empty(), "{store}: {missing:?}\n{unknown:?}");
+    }
+}
+
+#[test]
+fn good_lines_are_stored_and_bad_ones_told_with_their_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let input = b"{\"time\":1,\"source\":\"a\",\"type\":\"x\"}\n\nnonsense\n\
+        {\"time\":2,\"source\":\"a\",\"type\":\"x\",\"colour\":1}\n\
+        {\"time\":\"2022-08-22T12:00:00Z\",\"source\":\"a\",\"type\":\"x\"}";
+    let arguments = ["import", "--data", text(&data), "--format", "ndjson", "-"];
+    let output = run_with_input(&arguments, input);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("-:3: ") && told.contains("-:4: ") && told.contains("colour"), "{told}");
+    assert!(told.contains("refused 2"), "{told}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(count(&data), 2);
+}
+
+#[test]
+fn a_cut_file_gives_what_is_whole_and_an_error_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, data) = (directory.path().join("e.otlp"), directory.path().join("store"));
+    expect(0, &["generate", "--events", "20000", "--format", "otlp-proto", "--out", text(&file)]);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.pop();
+    fs::write(&file, bytes).unwrap();
+    let output = run(&["import", "--data", text(&data), "--format", "otlp-proto", text(&file)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ends inside a request"), "{}", stderr(&output));
+    assert!(count(&data) > 10_000);
+}
+
+#[test]
+fn resuming_stores_nothing_twice_and_importing_again_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, data) = (directory.path().join("e.ndjson"), directory.path().join("store"));
+    expect(0, &["generate", "--events", "2000", "--out", text(&file)]);
+    let import = ["import", "--data", text(&data), "--format", "ndjson", text(&file)];
+    let resume = [&import[..], &["--resume"]].concat();
+    expect(0, &resume);
+    assert_eq!(count(&data), 2_000);
+    let again = run(&resume);
+    assert!(stderr(&again).contains("2,000 events in 1 batches were there already"));
+    assert_eq!(count(&data), 2_000);
+    expect(0, &import);
+    assert_eq!(count(&data), 4_000);
+    expect(2, &["import", "--data", text(&data), "--format", "ndjson", "--resume", "-"]);
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let data = text(&data);
+    expect(0, &["generate", "--events", "100", "--data", data]);
+    let nothing = "00000000000000000000000000000001";
+    expect(1, &["query", "--data", data, "--source", "nobody"]);
+    assert_eq!(
+        expect(0, &["query", "--data", data, "--source", "nobody", "--count", "--json"]),
+        "{\"count\":0}\n"
+    );
+    expect(1, &["trace", nothing, "--data", data]);
+    expect(2, &["query", "--data", data, "--since", "yesterday"]);
+    expect(2, &["query", "--data", data, "--limit", "-1"]);
+    expect(2, &["query", "--data", data, "--url", "http://127.0.0.1:1"]);
+    expect(2, &["query", "--data", data, "--by", "source"]);
+    expect(2, &["query", "--data", data, "--count", "--by", "colour"]);
+    expect(2, &["trace", "xyz", "--data", data]);
+    expect(2, &["import", "--data", data, "--format", "ndjson", "/nowhere/file"]);
+    expect(2, &["serve"]);
+    expect(2, &["serve", "--data", data, "--http", "0.0.0.0:0"]);
+    expect(2, &["nonsense"]);
+    // Port 1 of the loopback: nobody listens there.
+    expect(3, &["query", "--url", "http://127.0.0.1:1"]);
+    expect(3, &["trace", nothing, "--url", "http://127.0.0.1:1"]);
+    expect(3, &["generate", "--events", "1", "--url", "tcp://127.0.0.1:1"]);
+    expect(0, &["--help"]);
+    expect(0, &["--version"]);
+}
+
+#[test]
+fn a_missing_store_is_an_error_and_is_not_made_by_reading() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("none");
+    for command in [&["query"][..], &["inspect"], &["verify"]] {
+        let output = run(&[command, &["--data", text(&data)]].concat());
+        assert!(!output.status.success() && !output.stderr.is_empty(), "{command:?}");
+        assert!(!data.exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn an_error_in_an_expression_has_a_caret_under_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    expect(0, &["generate", "--events", "10", "--data", text(&data)]);
+    let filter = "source = \"cart\" && duration >";
+    let output = run(&["query", "--data", text(&data), "--where", filter]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told[1].trim_start(), filter);
+    assert_eq!(told[2].find('^'), Some(told[1].len()), "{told:?}");
+}
+
+#[test]
+fn verify_names_each_damage_with_file_and_offset() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    expect(0, &["generate", "--events", "30000", "--data", text(&data)]);
+    assert_eq!(expect(0, &["verify", "--data", text(&data)]), "");
+    let segment = data.join("log-0000000000000001.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[5_000] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let told = expect(4, &["verify", "--data", text(&data)]);
+    assert!(told.contains("log-0000000000000001.seg:"), "{told}");
+    let told = lines(&expect(4, &["verify", "--data", text(&data), "--json"]));
+    assert_eq!(told[0]["file"], "log-0000000000000001.seg");
+    assert!(told[0]["offset"].as_u64().is_some_and(|at| at <= 5_000), "{told:?}");
+    assert_eq!(told.last().unwrap()["damage"].as_u64(), Some(told.len() as u64 - 1));
+}
+
+#[test]
+fn inspect_adds_up_to_what_was_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    expect(0, &["generate", "--events", "5000", "--data", text(&data)]);
+    let rows = lines(&expect(0, &["inspect", "--data", text(&data), "--json"]));
+    let sum = |key: &str| -> u64 {
+        let of_kind = rows.iter().filter(|r| r.get(key).is_some());
+        of_kind.map(|r| r["events"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("segment"), sum("source")), (5_000, 5_000));
+    let table = expect(0, &["inspect", "--data", text(&data)]);
+    assert!(table.contains("5,000 events") && table.contains("log-0000000000000001.seg"));
+}
+
+#[test]
+fn counts_have_only_the_keys_that_were_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let input = b"{\"time\":61000000000,\"source\":\"a\",\"type\":\"x\"}\n\
+        {\"time\":59000000000,\"source\":\"a\",\"type\":\"y\"}\n\
+        {\"time\":1000000000,\"source\":\"b\",\"type\":\"x\"}";
+    let arguments = ["import", "--data", text(&data), "--format", "ndjson", "-"];
+    assert!(run_with_input(&arguments, input).status.success());
+    let by = |keys| expect(0, &["query", "--data", text(&data), "--count", "--json", "--by", keys]);
+    assert_eq!(by("source"), "{\"source\":\"a\",\"count\":2}\n{\"source\":\"b\",\"count\":1}\n");
+    assert_eq!(by("minute"), "{\"minute\":0,\"count\":2}\n{\"minute\":60000000000,\"count\":1}\n");
+    assert_eq!(lines(&by("source,type,minute")).len(), 3);
+}
+
+#[test]
+fn a_trace_of_a_store_is_drawn_with_its_logs_and_without_colours_in_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    expect(0, &["generate", "--events", "30000", "--data", text(&data)]);
+    let filter = "status = error";
+    let arguments = ["query", "--data", text(&data), "--json", "--source", "payment"];
+    let found = expect(0, &[&arguments[..], &["--where", filter, "--limit", "1"]].concat());
+    let trace = lines(&found)[0]["trace_id"].as_str().unwrap().to_owned();
+    let tree = expect(0, &["trace", &trace, "--data", text(&data)]);
+    assert!(tree.contains("payment  shop.PaymentService/Charge  ✗"), "{tree}");
+    assert!(tree.contains("└─ ") && tree.contains("INFO  placing order"), "{tree}");
+    assert!(!tree.contains('\x1b'), "{tree}");
+    let table = expect(0, &["query", "--data", text(&data)]);
+    assert!(!table.contains('\x1b'));
+    let events = lines(&expect(0, &["trace", &trace, "--data", text(&data), "--json"]));
+    assert!(events.iter().all(|e| e["trace_id"] == trace.as_str()));
+    assert!(events.iter().any(|e| e["signal"] == "log"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_quietly() {
+    let mut child = annal()
+        .args(["generate", "--events", "200000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("annal: writing"), "{}", stderr(&output));
+}
+
+#[test]
+fn limits_are_printed_with_their_reasons() {
+    let table = expect(0, &["serve", "--print-limits"]);
+    assert!(table.contains("batch_events_max"), "{table}");
+    assert_eq!(table.lines().count(), annal::limits::ALL.len() + 1);
+}
+
+#[test]
+fn the_demo_fills_a_store_and_shows_a_trace_and_what_to_try() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("demo");
+    let arguments = ["demo", "--no-serve", "--events", "5000", "--data", text(&data)];
+    let screen = expect(0, &arguments);
+    assert!(screen.contains("trace ") && screen.contains("└─ "), "{screen}");
+    assert!(screen.contains(" query ") && screen.contains(" trace "), "{screen}");
+    assert_eq!(count(&data), 5_000);
+    expect(0, &arguments);
+    assert_eq!(count(&data), 5_000, "a store that holds events gets no more of them");
+}
+
+#[test]
+fn the_bench_has_a_figure_for_each_way() {
+    let rows = lines(&expect(0, &["bench", "--events", "2000", "--runs", "1", "--json"]));
+    assert!(rows.len() >= 7, "{rows:?}");
+    for row in rows {
+        assert!(row["median_ns"].as_u64().is_some_and(|ns| ns > 0), "{row}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Starts the binary and looks at what it says.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+/// The command, with colours and configuration of the surroundings taken away.
+pub fn annal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annal"));
+    command.env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end.
+pub fn run(arguments: &[&str]) -> Output {
+    annal().args(arguments).output().unwrap()
+}
+
+/// Runs to the end, which must be this exit code; gives stdout.
+pub fn expect(code: i32, arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs with this on stdin.
+pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = annal();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// `{"count":N}` of the whole store.
+pub fn count(data: &Path) -> u64 {
+    let line = expect(0, &["query", "--data", text(data), "--count", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
+    answer["count"].as_u64().unwrap()
+}
+
+/// A serving process. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:PORT`
+    pub http: String,
+    /// `tcp://127.0.0.1:PORT`
+    pub tcp: String,
+    said: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    /// Serves the directory on free ports, and waits until it is ready.
+    pub fn start(data: &Path) -> Server {
+        Server::start_at(data, "127.0.0.1:0", &[])
+    }
+
+    /// Serves with this TCP address and these options.
+    pub fn start_at(data: &Path, tcp: &str, options: &[&str]) -> Server {
+        let mut command = annal();
+        command.args(["serve", "--data", text(data), "--http", "127.0.0.1:0", "--tcp", tcp]);
+        let mut child = command.args(options).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let (mut http, mut tcp, mut said) = (None, None, String::new());
+        loop {
+            let mut line = String::new();
+            let read = lines.read_line(&mut line).unwrap();
+            assert!(read > 0, "the server ended: {said}");
+            said.push_str(&line);
+            match line.trim_end().split_once(" on ") {
+                Some(("annal: http", url)) => http = Some(url.to_owned()),
+                Some(("annal: tcp", url)) => tcp = Some(url.to_owned()),
+                _ if line.trim_end() == "annal: ready" => break,
+                _ => {}
+            }
+        }
+        let said = Some(drain(lines, said));
+        Server { child, http: http.unwrap(), tcp: tcp.unwrap(), said }
+    }
+
+    /// Asks it to end in good order; gives the exit code and all it said.
+    pub fn terminate(mut self) -> (Option<i32>, String) {
+        signal(&self.child, "TERM");
+        let status = self.child.wait().unwrap();
+        (status.code(), self.said.take().unwrap().join().unwrap())
+    }
+
+    /// Ends it without a chance to finish anything.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal by its name.
+pub fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
+fn drain(mut lines: BufReader<ChildStderr>, mut said: String) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        lines.read_to_string(&mut said).unwrap();
+        said
+    })
+}
