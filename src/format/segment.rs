@@ -13,6 +13,9 @@ pub const SEGMENT_HEADER_BYTES: usize = 4_096;
 /// First bytes of each log segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"ANLlog\r\n";
 
+/// Positions and sequences stay below: no sum of them overflows, whatever a file claims.
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 /// End of the segment before, or of nothing: all zero for the first segment of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogEnd {
@@ -108,6 +111,10 @@ impl SegmentHeader {
         let rest = c.take(c.remaining() - 4)?;
         if rest.iter().any(|&b| b != 0) {
             return Err(Error::invalid("reserved bytes are not zero").at(96));
+        }
+        let numbers = [header.base_position, header.base_sequence, header.declared_length];
+        if numbers.iter().any(|&n| n >= NUMBER_MAX) || header.segment_id >= NUMBER_MAX {
+            return Err(Error::invalid("a position, sequence or length is too large").at(32));
         }
         Ok(header)
     }

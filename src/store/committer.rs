@@ -98,16 +98,18 @@ impl Committer {
             self.drop_taken();
             return Ok(Next::Idle);
         }
+        self.work(core).map_err(|error| self.fail_poisoned(core, &error))
+    }
+
+    /// An error poisons the store.
+    fn work(&mut self, core: &Core) -> Result<Next> {
         let now = core.clock.monotonic_ns();
         if self.active.as_ref().is_some_and(|a| a.is_aged(now)) {
             self.end_active(core)?;
         }
-        let Some((group, needed)) = self.collect(core)? else {
-            return self.idle(core, now);
-        };
-        match self.commit(core, group, needed) {
-            Ok(()) => Ok(Next::Now),
-            Err(error) => Err(self.fail_poisoned(core, &error)),
+        match self.collect(core)? {
+            Some(group) => self.commit(core, group).map(|()| Next::Now),
+            None => self.idle(core, now),
         }
     }
 
@@ -116,8 +118,8 @@ impl Committer {
         self.taken.is_empty()
     }
 
-    /// Takes a group and the length of segment that it needs.
-    fn collect(&mut self, core: &Core) -> Result<Option<(Vec<Pending>, u64)>> {
+    /// Takes a group that fits into the active segment, or into a new one if there is none.
+    fn collect(&mut self, core: &Core) -> Result<Option<Vec<Pending>>> {
         self.take_queued(core);
         if self.taken.is_empty() {
             return Ok(None);
@@ -148,7 +150,7 @@ impl Committer {
                 }
             }
             if !group.is_empty() {
-                return Ok(Some((group, room.needed())));
+                return Ok(Some(group));
             }
             self.full_segments += 1;
             self.end_active(core)?;
@@ -166,12 +168,12 @@ impl Committer {
 
     /// Writes and publishes a group. An error means that the store has to be poisoned; the group's
     /// waiters have been told then.
-    fn commit(&mut self, core: &Core, mut group: Vec<Pending>, needed: u64) -> Result<()> {
+    fn commit(&mut self, core: &Core, mut group: Vec<Pending>) -> Result<()> {
         let received = core.clock.now();
         let mut retried = false;
         loop {
             if self.active.is_none() {
-                match self.create_segment(core, needed) {
+                match self.create_segment(core, &group) {
                     Ok(()) => {}
                     Err(Failure::Refused(error)) => {
                         self.fail_everything(core, group, &error);
@@ -268,14 +270,19 @@ impl Committer {
     }
 
     /// Makes the next segment: its header and its name are durable before its first frame.
-    fn create_segment(&mut self, core: &Core, needed: u64) -> Result<(), Failure> {
+    fn create_segment(&mut self, core: &Core, group: &[Pending]) -> Result<(), Failure> {
+        let mut room = Room::of_new(0);
+        for pending in group {
+            room.take(&pending.batch, pending.traces.memory_bytes(), |_| false);
+        }
+        let length = self.segment_length(core).max(room.needed());
         let header = SegmentHeader {
             store_id: core.store_id,
             segment_id: self.log_end.segment_id + 1,
             salt: self.random.draw(core.clock.now()),
             base_position: self.log_end.end_position,
             base_sequence: self.next_sequence,
-            declared_length: self.segment_length(core).max(needed).next_multiple_of(LENGTH_STEP),
+            declared_length: length.next_multiple_of(LENGTH_STEP),
             previous: self.log_end,
         };
         let writer = match LogWriter::create(&*core.storage, header) {
@@ -299,7 +306,9 @@ impl Committer {
     /// takes no more. One without a durable frame goes.
     fn give_up_segment(&mut self, core: &Core) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        active.writer.void_group()?;
+        if active.writer.summary.frames > 0 {
+            active.writer.void_group()?;
+        }
         self.end_active(core)
     }
 
@@ -336,10 +345,7 @@ impl Committer {
         let Some(active) = &mut self.active else { return Ok(Next::Idle) };
         let seal_at = active.seal_at();
         if now >= seal_at {
-            return match self.end_active(core) {
-                Ok(()) => Ok(Next::Idle),
-                Err(error) => Err(self.fail_poisoned(core, &error)),
-            };
+            return self.end_active(core).map(|()| Next::Idle);
         }
         let silent = active.writer.ends_with_watermark || !active.writer.room().fits();
         let watermark_at = active.last_append_ns.saturating_add(WATERMARK_AFTER_NS);
@@ -347,10 +353,7 @@ impl Committer {
             let next = if silent { seal_at } else { seal_at.min(watermark_at) };
             return Ok(Next::At(next));
         }
-        match self.write_watermark(core) {
-            Ok(()) => Ok(Next::At(seal_at)),
-            Err(error) => Err(self.fail_poisoned(core, &error)),
-        }
+        self.write_watermark(core).map(|()| Next::At(seal_at))
     }
 
     fn write_watermark(&mut self, core: &Core) -> Result<()> {

@@ -25,6 +25,9 @@ const CHECK_EVERY_NS: u64 = 1_000_000_000;
 /// is in flight is reserved already, and footers, manifests and checkpoints must still fit.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
+/// Segments sealed since the last producer checkpoint that make the next one due.
+const CHECKPOINT_SEGMENTS: usize = 16;
+
 /// See the module.
 pub(crate) struct Maintenance {
     manifests: ManifestLog,
@@ -63,6 +66,7 @@ impl Maintenance {
             self.check_space(core)?;
         }
         if self.seal_next(core)? {
+            self.checkpoint_if_far(core)?;
             self.retire(core)?;
             self.unlink_unpinned(core)?;
             return Ok(Next::Now);
@@ -159,6 +163,18 @@ impl Maintenance {
         Ok(ProducersRecord { number, file_length: bytes.len() as u64, digest, covers_position })
     }
 
+    /// Keeps the number of directories small that an open has to read for the producer table.
+    fn checkpoint_if_far(&mut self, core: &Core) -> Result<()> {
+        let newest = self.manifests.newest();
+        let covers = newest.producers.map_or(0, |p| p.covers_position);
+        let behind = newest.segments.iter().rev().take_while(|s| s.end_position > covers).count();
+        if behind < CHECKPOINT_SEGMENTS {
+            return Ok(());
+        }
+        let checkpoint = self.write_checkpoint(core)?;
+        self.commit_checkpoint(core, Some(checkpoint), 0)
+    }
+
     /// Names a checkpoint and drops the oldest segments in one edit.
     fn commit_checkpoint(
         &mut self,
@@ -188,11 +204,11 @@ impl Maintenance {
         while self.seal_next(core)? {}
         self.retire(core)?;
         let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
-        let (position, next_sequence, producers) = {
+        let (position, next_sequence) = {
             let state = core.state();
-            (state.durable_position, state.next_sequence, state.producers.len())
+            (state.durable_position, state.next_sequence)
         };
-        if covers < position && (producers > 0 || self.manifests.newest().producers.is_some()) {
+        if covers < position {
             let checkpoint = self.write_checkpoint(core)?;
             self.commit_checkpoint(core, Some(checkpoint), 0)?;
         }

@@ -13,10 +13,12 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::{Manifest, SegmentRecord, parse_manifest_file_name};
+use crate::format::manifest::{
+    Manifest, SegmentRecord, manifest_file_name, parse_manifest_file_name,
+};
 use crate::format::producers::{decode_producers, parse_producers_file_name, producers_file_name};
 use crate::format::segment::{
-    LogEnd, SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name, parse_log_file_name,
+    LogEnd, NUMBER_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name, parse_log_file_name,
 };
 use crate::limits;
 use crate::segment::scan::{Scan, scan};
@@ -229,7 +231,9 @@ impl Inspection {
                 return Err(error);
             }
         };
-        self.next_sequence = self.next_sequence.max(header.base_sequence);
+        if header.store_id == self.manifest.store_id {
+            self.next_sequence = self.next_sequence.max(header.base_sequence);
+        }
         if !scan_for_any(&*file, &header, length)? {
             self.remove.push(name);
             return Ok(None);
@@ -272,6 +276,11 @@ impl Inspection {
         if !self.clean {
             // None that a lost group was given is used again.
             self.next_sequence = self.next_sequence.saturating_add(limits::SEQUENCE_GAP);
+        }
+        let end = self.manifest.log_end;
+        if self.next_sequence.max(end.end_position).max(end.segment_id) >= NUMBER_MAX {
+            let what = "the log's end or the next sequence is impossibly large";
+            return Err(Error::corrupt(what).in_file(manifest_file_name(self.manifest.number)));
         }
         Ok(())
     }
