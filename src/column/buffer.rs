@@ -165,17 +165,28 @@ impl ColumnBuffer {
         }
     }
 
-    /// Appends the body. Parent span ids are encoded elsewhere: they need the span ids.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Encoding {
+    /// Appends body and tail. Parent span ids are encoded elsewhere: they need the span ids.
+    pub(super) fn encode(&self, body: &mut Vec<u8>, tail: &mut Vec<u8>) -> Encoding {
         match &self.values {
             Values::Empties => Encoding::Nothing,
-            Values::Integers(values) => integers::encode(values, out),
-            Values::Texts(t) => texts::encode(
-                texts::Source { bytes: &t.bytes, ends: &t.ends, codes: &t.codes },
-                out,
-            ),
-            Values::Ids16(ids) => ids::encode(&ids.entries, &ids.codes, out),
-            Values::Ids8(ids) => ids::encode_plain(ids, out),
+            Values::Integers(values) => integers::encode(values, body, tail),
+            Values::Texts(t) => {
+                let source = texts::Source { bytes: &t.bytes, ends: &t.ends, codes: &t.codes };
+                texts::encode(source, body)
+            }
+            Values::Ids16(ids) => ids::encode(&ids.entries, &ids.codes, body, tail),
+            Values::Ids8(ids) => {
+                tail.extend_from_slice(ids.as_flattened());
+                Encoding::IdPlain
+            }
+        }
+    }
+
+    /// 8-byte ids and their rows.
+    pub(super) fn ids_by_row(&self) -> Option<ids::IdsByRow<'_>> {
+        match &self.values {
+            Values::Ids8(ids) => Some(ids::IdsByRow { ids, rows: &self.rows }),
+            _ => None,
         }
     }
 

@@ -13,6 +13,10 @@ use crate::limits;
 
 /// zstd level: 1 compresses columns at about 1 GB/s a core, and higher ones gain a few percent.
 const LEVEL: i32 = 1;
+/// A block of fewer bytes costs more than its own literal codes save.
+const PART_BYTES_MIN: usize = 512;
+/// More than a block's header and checksum.
+const BLOCK_OVERHEAD_BYTES: usize = 32;
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 
 /// Compresses payloads; keeps its tables from one to the next.
@@ -25,12 +29,32 @@ impl Compressor {
         Compressor { context: zstd_safe::CCtx::create() }
     }
 
-    /// The stored form of a raw payload.
-    pub(super) fn compress(&mut self, raw: &[u8]) -> Result<(Codec, Vec<u8>)> {
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(raw.len()));
-        self.context
-            .compress(&mut stored, raw, LEVEL)
-            .map_err(|code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))))?;
+    /// The stored form of a raw payload. zstd begins a new block, with its own literal codes, at each
+    /// of the `cuts`, which ascend; parts too small to repay a block are joined to the next.
+    pub(super) fn compress(&mut self, raw: &[u8], cuts: &[usize]) -> Result<(Codec, Vec<u8>)> {
+        let failed = |code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)));
+        let context = &mut self.context;
+        context.reset(zstd_safe::ResetDirective::SessionOnly).map_err(failed)?;
+        context.set_parameter(zstd_safe::CParameter::CompressionLevel(LEVEL)).map_err(failed)?;
+        context.set_pledged_src_size(Some(raw.len() as u64)).map_err(failed)?;
+        let room = zstd_safe::compress_bound(raw.len()) + (cuts.len() + 1) * BLOCK_OVERHEAD_BYTES;
+        let mut stored = Vec::with_capacity(room);
+        let mut output = zstd_safe::OutBuffer::around(&mut stored);
+        let mut start = 0;
+        for &cut in cuts {
+            if cut < start + PART_BYTES_MIN || raw.len() < cut + PART_BYTES_MIN {
+                continue;
+            }
+            let mut input = zstd_safe::InBuffer::around(raw.get(start..cut).unwrap_or_default());
+            context.compress_stream(&mut output, &mut input).map_err(failed)?;
+            let left = context.flush_stream(&mut output).map_err(failed)?;
+            assert!(left == 0 && input.pos == cut - start, "zstd wants more room than its bound");
+            start = cut;
+        }
+        let mut input = zstd_safe::InBuffer::around(raw.get(start..).unwrap_or_default());
+        context.compress_stream(&mut output, &mut input).map_err(failed)?;
+        let left = context.end_stream(&mut output).map_err(failed)?;
+        assert!(left == 0 && input.pos == raw.len() - start, "zstd wants more room than its bound");
         if stored.len() < raw.len() {
             stored.shrink_to_fit();
             return Ok((Codec::Zstd, stored));

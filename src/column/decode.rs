@@ -3,9 +3,11 @@
 //! Validation and views use the same functions, so what passed validation can be read, and damage
 //! that came later is an error and never an answer.
 
+use std::ops::Range;
+
 use crate::codec::any_value;
 use crate::column::Bitmap;
-use crate::column::encoding::{Encoding, ids, integers, texts};
+use crate::column::encoding::{Encoding, Stored, ids, integers, texts};
 use crate::column::payload::{Directory, Entry};
 use crate::column::schema::{ColumnId, Field, Form, Table, marks};
 use crate::error::{Error, Result};
@@ -30,13 +32,15 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// What a column is and where.
-    pub(super) fn column(&self, at: usize) -> Result<(&'a ColumnId, &'a Entry, &'a [u8])> {
+    /// What a column is and what its values are read from.
+    pub(super) fn column(&self, at: usize) -> Result<(&'a ColumnId, &'a Entry, Stored<'a>)> {
         let directory = self.directory;
         let (Some(id), Some(entry)) = (directory.ids.get(at), directory.entries.get(at)) else {
             return Err(Error::invalid(format!("the payload has no column {at}")));
         };
-        Ok((id, entry, self.raw.get(entry.body.clone()).unwrap_or_default()))
+        let bytes = |range: &Range<usize>| self.raw.get(range.clone()).unwrap_or_default();
+        let (body, tail) = (bytes(&entry.body), bytes(&entry.tail));
+        Ok((id, entry, Stored { encoding: entry.encoding, body, tail }))
     }
 
     /// Which rows have a value; `None`: all.
@@ -47,7 +51,7 @@ impl<'a> Columns<'a> {
 
     /// Decodes a column of whatever form.
     pub(super) fn dense(&self, at: usize) -> Result<Dense<'a>> {
-        let (id, entry, body) = self.column(at)?;
+        let (id, entry, stored) = self.column(at)?;
         Ok(match id.form() {
             Form::Empties => {
                 self.empties(at)?;
@@ -65,7 +69,7 @@ impl<'a> Columns<'a> {
             }
             Form::Ids16 => {
                 let (mut values, mut codes) = (Vec::new(), Vec::new());
-                ids::decode(entry.encoding, body, entry.count, &mut values, &mut codes)
+                ids::decode(stored, entry.count, &mut values, &mut codes)
                     .map_err(|error| error.in_field(id.path()))?;
                 Dense::Ids16 { values, codes }
             }
@@ -79,8 +83,9 @@ impl<'a> Columns<'a> {
 
     /// A column of empties has no body.
     pub(super) fn empties(&self, at: usize) -> Result<()> {
-        let (id, entry, body) = self.column(at)?;
-        if entry.encoding != Encoding::Nothing || !body.is_empty() {
+        let (id, entry, stored) = self.column(at)?;
+        let empty = stored.body.is_empty() && stored.tail.is_empty();
+        if entry.encoding != Encoding::Nothing || !empty {
             return Err(Error::invalid("a column of empties with a body").in_field(id.path()));
         }
         Ok(())
@@ -88,12 +93,11 @@ impl<'a> Columns<'a> {
 
     /// Decodes a column of integers and checks their range.
     pub(super) fn integers(&self, at: usize, out: &mut Vec<i64>) -> Result<()> {
-        let (id, entry, body) = self.column(at)?;
+        let (id, entry, stored) = self.column(at)?;
         if id.form() != Form::Integers {
             return Err(wrong_form(id, "integers"));
         }
-        integers::decode(entry.encoding, body, entry.count, out)
-            .map_err(|error| error.in_field(id.path()))?;
+        integers::decode(stored, entry.count, out).map_err(|error| error.in_field(id.path()))?;
         let Some((least, greatest)) = self.range(id) else { return Ok(()) };
         let (min, max) =
             out.iter().fold((i64::MAX, i64::MIN), |(min, max), &v| (min.min(v), max.max(v)));
@@ -107,11 +111,11 @@ impl<'a> Columns<'a> {
 
     /// Decodes a column of text, bytes or nested values and checks each distinct one.
     pub(super) fn texts(&self, at: usize, out: &mut texts::Decoded<'a>) -> Result<()> {
-        let (id, entry, body) = self.column(at)?;
+        let (id, entry, stored) = self.column(at)?;
         if id.form() != Form::Texts {
             return Err(wrong_form(id, "text"));
         }
-        texts::decode(entry.encoding, body, entry.count, out)
+        texts::decode(stored, entry.count, out)
             .and_then(|()| check_entries(id, out))
             .map_err(|error| error.in_field(id.path()))
     }
@@ -123,12 +127,43 @@ impl<'a> Columns<'a> {
         values: &mut Vec<[u8; 8]>,
         codes: &mut Vec<u32>,
     ) -> Result<()> {
-        let (id, entry, body) = self.column(at)?;
+        let (id, entry, stored) = self.column(at)?;
         if id.form() != Form::Ids8 {
             return Err(wrong_form(id, "ids of 8 bytes"));
         }
-        ids::decode(entry.encoding, body, entry.count, values, codes)
-            .map_err(|error| error.in_field(id.path()))
+        if entry.encoding == Encoding::IdReference && id.field == Field::ParentSpanId {
+            codes.clear();
+            codes.extend(0..entry.count as u32);
+            return self
+                .references(at, stored, entry.count, values)
+                .map_err(|error| error.in_field(id.path()));
+        }
+        ids::decode(stored, entry.count, values, codes).map_err(|error| error.in_field(id.path()))
+    }
+
+    /// Decodes parents that refer to the spans of this batch.
+    fn references(
+        &self,
+        at: usize,
+        stored: Stored<'_>,
+        count: usize,
+        values: &mut Vec<[u8; 8]>,
+    ) -> Result<()> {
+        let spans = self
+            .directory
+            .find(Table::Events, Field::SpanId)
+            .ok_or_else(|| Error::invalid("parents refer to spans, and there are none"))?;
+        let (mut ids, mut codes) = (Vec::new(), Vec::new());
+        // A span id is no reference itself: this goes one level deep.
+        self.ids8(spans, &mut ids, &mut codes)?;
+        if let Some(rows) = self.presence(spans) {
+            super::view::scatter(&mut codes, rows, u32::MAX);
+        }
+        let span_of = |row: usize| codes.get(row).and_then(|&code| ids.get(code as usize)).copied();
+        match self.presence(at) {
+            Some(rows) => ids::decode_references(stored, rows.ones(), count, span_of, values),
+            None => ids::decode_references(stored, 0..count, count, span_of, values),
+        }
     }
 
     /// Least and greatest value allowed; `None`: all 64 bits.

@@ -1,7 +1,7 @@
 //! The raw payload: a directory of columns, then their bodies. `storage-format.md`, "Payload".
 //!
 //! The directory is sorted, so that equal batches have equal bytes and a repeated column is seen at
-//! once. Bodies stand in the order of [`Encoding::place`], then of the directory.
+//! once. Bodies stand in the order of [`Encoding::place`], then of the directory; then all tails.
 
 use std::ops::Range;
 
@@ -25,6 +25,7 @@ pub(super) struct Entry {
     /// Rows with a value.
     pub(super) count: usize,
     pub(super) body: Range<usize>,
+    pub(super) tail: Range<usize>,
 }
 
 /// A payload's head.
@@ -44,7 +45,7 @@ pub(super) fn put_entry(
     id: &ColumnId,
     presence: usize,
     encoding: Encoding,
-    body_length: usize,
+    (body_length, tail_length): (usize, usize),
 ) {
     out.extend_from_slice(&[id.table as u8, id.field as u8, id.value_type as u8]);
     if id.field == Field::Attribute {
@@ -55,6 +56,7 @@ pub(super) fn put_entry(
     put_varint(out, presence as u64);
     out.push(encoding as u8);
     put_varint(out, body_length as u64);
+    put_varint(out, tail_length as u64);
 }
 
 impl Directory {
@@ -72,8 +74,8 @@ impl Directory {
         }
         let presences = decode_presences(&mut c, &rows)?;
         let columns = c.length(limits::BATCH_COLUMNS_MAX, "columns of a batch")?;
-        // Each column takes six bytes at least; what is not there is not allocated for.
-        let capacity = columns.min(c.remaining() / 6);
+        // Each column takes seven bytes at least; what is not there is not allocated for.
+        let capacity = columns.min(c.remaining() / 7);
         let mut ids: Vec<ColumnId> = Vec::with_capacity(capacity);
         let mut entries = Vec::with_capacity(capacity);
         let mut lengths = Vec::with_capacity(capacity);
@@ -174,7 +176,7 @@ fn decode_entry(
     id: &ColumnId,
     rows: &[usize; 5],
     presences: &[(Table, Bitmap, usize)],
-) -> Result<(Entry, usize)> {
+) -> Result<(Entry, (usize, usize))> {
     let presence = c.length(presences.len(), "presence of a column")?.checked_sub(1);
     let count = match presence.and_then(|index| presences.get(index)) {
         None => rows.get(id.table as usize).copied().unwrap_or(0),
@@ -189,20 +191,26 @@ fn decode_entry(
         let what = format!("column encoding {code} is unknown to this build");
         Error::unsupported(what).at(c.offset() as u64).in_field(id.path())
     })?;
-    let length = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a column")?;
-    Ok((Entry { presence, encoding, count, body: 0..0 }, length))
+    let body = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a body")?;
+    let tail = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a tail")?;
+    Ok((Entry { presence, encoding, count, body: 0..0, tail: 0..0 }, (body, tail)))
 }
 
-/// Finds the bodies, which must fill the rest of the payload.
-fn place(c: &mut Cursor<'_>, entries: &mut [Entry], lengths: &[usize]) -> Result<()> {
+/// Finds the bodies and tails, which must fill the rest of the payload.
+fn place(c: &mut Cursor<'_>, entries: &mut [Entry], lengths: &[(usize, usize)]) -> Result<()> {
+    let mut next = |length: usize| {
+        let start = c.offset();
+        c.take(length).map(|_| start..start + length)
+    };
     for place in 0..Encoding::PLACES {
-        for (entry, &length) in entries.iter_mut().zip(lengths) {
+        for (entry, &(body, _)) in entries.iter_mut().zip(lengths) {
             if entry.encoding.place() == place {
-                let start = c.offset();
-                c.take(length)?;
-                entry.body = start..c.offset();
+                entry.body = next(body)?;
             }
         }
+    }
+    for (entry, &(_, tail)) in entries.iter_mut().zip(lengths) {
+        entry.tail = next(tail)?;
     }
     c.finish()
 }

@@ -150,9 +150,9 @@ impl<'a> Validator<'a> {
     }
 
     fn ids16(&mut self, at: usize, id: &ColumnId) -> Result<()> {
-        let (_, entry, body) = self.columns.column(at)?;
+        let (_, entry, stored) = self.columns.column(at)?;
         let Scratch { ids16, codes, .. } = &mut self.scratch;
-        ids::decode(entry.encoding, body, entry.count, ids16, codes)
+        ids::decode(stored, entry.count, ids16, codes)
             .map_err(|error| error.in_field(id.path()))?;
         self.trace_hashes.extend(ids16.iter().map(|id| trace_hash(&TraceId(*id))));
         Ok(())

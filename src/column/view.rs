@@ -157,6 +157,12 @@ impl BatchView {
         self.directory.range(Table::Events, Field::Body)
     }
 
+    /// How a column is stored, for inspection: the name of its encoding, its body and its tail.
+    pub fn stored(&self, column: usize) -> Result<(&'static str, &[u8], &[u8])> {
+        let (_, _, stored) = self.reader().column(column)?;
+        Ok((stored.encoding.name(), stored.body, stored.tail))
+    }
+
     /// Bytes that the view holds.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -256,7 +262,7 @@ impl BatchView {
 }
 
 /// Spreads the values of the rows that have one over all rows.
-fn scatter<T: Copy>(values: &mut Vec<T>, rows: &Bitmap, absent: T) {
+pub(super) fn scatter<T: Copy>(values: &mut Vec<T>, rows: &Bitmap, absent: T) {
     let mut all = vec![absent; rows.rows];
     for (row, value) in rows.ones().zip(values.iter()) {
         if let Some(cell) = all.get_mut(row) {

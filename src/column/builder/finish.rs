@@ -10,7 +10,7 @@ use crate::column::batch::BatchSummary;
 use crate::column::buffer::{ColumnBuffer, NONE, Values};
 use crate::column::builder::BatchBuilder;
 use crate::column::compress::Compressor;
-use crate::column::encoding::{Encoding, presence};
+use crate::column::encoding::{Encoding, ids, presence};
 use crate::column::payload::{self, PAYLOAD_VERSION};
 use crate::column::schema::{Field, Table};
 use crate::error::{Error, Result};
@@ -27,6 +27,8 @@ pub(super) struct Scratch {
     directory: Vec<u8>,
     presences: Vec<u8>,
     places: [Vec<u8>; Encoding::PLACES],
+    tails: Vec<u8>,
+    references: ids::ReferenceScratch,
     /// The column that first had a presence, by its rows.
     known: HashTable<(u32, usize)>,
 }
@@ -47,7 +49,11 @@ impl BatchBuilder {
             self.state.raw
         );
         let compressor = self.compressor.get_or_insert_with(Compressor::new);
-        let (codec, stored) = compressor.compress(&self.scratch.raw)?;
+        let parts = [
+            raw_length - self.scratch.tails.len() - self.scratch.places[1].len(),
+            raw_length - self.scratch.tails.len(),
+        ];
+        let (codec, stored) = compressor.compress(&self.scratch.raw, &parts)?;
         let (min_time, max_time) = self.times();
         let header = FrameHeader {
             codec,
@@ -78,9 +84,13 @@ impl BatchBuilder {
     }
 
     fn assemble(&mut self) {
-        let BatchBuilder { columns, sorted, state, scratch, .. } = self;
-        let Scratch { raw, directory, presences, places, known } = scratch;
-        [&mut *raw, directory, presences].into_iter().chain(places.iter_mut()).for_each(Vec::clear);
+        let BatchBuilder { columns, sorted, state, scratch, fixed, .. } = self;
+        let Scratch { raw, directory, presences, places, tails, known, references } = scratch;
+        let spans = columns.get(fixed[Table::Events as usize][Field::SpanId as usize] as usize);
+        [&mut *raw, directory, presences, tails]
+            .into_iter()
+            .chain(places.iter_mut())
+            .for_each(Vec::clear);
         known.clear();
         let (mut used, mut distinct) = (0u64, 0usize);
         for &at in sorted.iter() {
@@ -101,13 +111,20 @@ impl BatchBuilder {
                 found
             };
             // Which place a body goes to is known only when it has been encoded.
-            let start = raw.len();
-            let encoding = column.encode(raw);
-            let length = raw.len() - start;
-            places[encoding.place()].extend_from_slice(&raw[start..]);
-            raw.truncate(start);
-            payload::put_entry(directory, &column.id, presence, encoding, length);
+            raw.clear();
+            let tail = tails.len();
+            let spans = spans.filter(|_| column.id.field == Field::ParentSpanId);
+            let encoding = match (column.ids_by_row(), spans.and_then(ColumnBuffer::ids_by_row)) {
+                (Some(parents), Some(spans)) => {
+                    ids::encode_references(parents, spans, references, raw, tails)
+                }
+                _ => column.encode(raw, tails),
+            };
+            places[encoding.place()].extend_from_slice(raw);
+            let lengths = (raw.len(), tails.len() - tail);
+            payload::put_entry(directory, &column.id, presence, encoding, lengths);
         }
+        raw.clear();
         raw.push(PAYLOAD_VERSION);
         state.rows.iter().for_each(|&rows| put_varint(raw, u64::from(rows)));
         put_varint(raw, distinct as u64);
@@ -115,6 +132,7 @@ impl BatchBuilder {
         put_varint(raw, used);
         raw.extend_from_slice(directory);
         places.iter().for_each(|bodies| raw.extend_from_slice(bodies));
+        raw.extend_from_slice(tails);
     }
 
     fn fixed_column(&self, table: Table, field: Field) -> Option<&ColumnBuffer> {

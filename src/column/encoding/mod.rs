@@ -1,7 +1,9 @@
 //! How the values of a column become bytes; one file per encoding.
 //!
-//! Each encoding has `encode`, which appends a body, and `decode`, which reads a whole body of a
-//! known number of values and nothing else. A decoder trusts neither lengths nor codes, and refuses
+//! Each encoding has `encode`, which appends to a body and a tail, and `decode`, which reads a whole
+//! body and tail of a known number of values and nothing else. The tail takes what looks like noise
+//! (bits of numbers, ids) and the body what zstd can make smaller: all tails stand together at the
+//! payload's end, where they do not spoil the literal codes of the rest. A decoder trusts neither lengths nor codes, and refuses
 //! bytes that its encoder would not have written where that is cheap to see (bits left over, unused
 //! codes), so that equal columns have equal bytes. The discriminants of [`Encoding`] are the codes
 //! on disk, for ever. See `storage-format.md`, "Payload".
@@ -29,6 +31,10 @@ pub(crate) enum Encoding {
     Dictionary = 4,
     /// Integers: pairs of value and length.
     Runs = 5,
+    /// Integers: how many bits each has, and the bits.
+    Widths = 6,
+    /// Integers: the first, then differences as widths.
+    DeltaWidths = 7,
     /// Text: distinct values and a code per row.
     TextDictionary = 16,
     /// Text: lengths and bytes of each row.
@@ -51,6 +57,8 @@ impl Encoding {
             3 => Encoding::Delta,
             4 => Encoding::Dictionary,
             5 => Encoding::Runs,
+            6 => Encoding::Widths,
+            7 => Encoding::DeltaWidths,
             16 => Encoding::TextDictionary,
             17 => Encoding::TextPlain,
             24 => Encoding::IdDictionary,
@@ -60,22 +68,46 @@ impl Encoding {
         })
     }
 
-    /// Where in the payload its bodies stand: bodies of a like entropy stand together, because
-    /// zstd chooses its literal codes per block of the whole.
+    /// How `inspect` shows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Encoding::Nothing => "nothing",
+            Encoding::Constant => "constant",
+            Encoding::Packed => "packed",
+            Encoding::Delta => "delta",
+            Encoding::Dictionary => "dictionary",
+            Encoding::Runs => "runs",
+            Encoding::Widths => "widths",
+            Encoding::DeltaWidths => "delta widths",
+            Encoding::TextDictionary => "text dictionary",
+            Encoding::TextPlain => "text plain",
+            Encoding::IdDictionary => "id dictionary",
+            Encoding::IdPlain => "id plain",
+            Encoding::IdReference => "id reference",
+        }
+    }
+
+    /// Where in the payload its bodies stand: those that are mostly small numbers without order stand
+    /// together, because zstd chooses its literal codes per block of the whole.
     pub(crate) fn place(self) -> usize {
         match self {
-            Encoding::Nothing
-            | Encoding::Constant
-            | Encoding::Runs
-            | Encoding::TextDictionary
-            | Encoding::TextPlain => 0,
-            Encoding::Dictionary => 1,
-            Encoding::IdReference => 2,
-            Encoding::Packed | Encoding::Delta => 3,
-            Encoding::IdDictionary | Encoding::IdPlain => 4,
+            Encoding::Dictionary
+            | Encoding::Widths
+            | Encoding::DeltaWidths
+            | Encoding::IdDictionary
+            | Encoding::IdReference => 1,
+            _ => 0,
         }
     }
 
     /// Number of places.
-    pub(crate) const PLACES: usize = 5;
+    pub(crate) const PLACES: usize = 2;
+}
+
+/// What a column's values are read from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) encoding: Encoding,
+    pub(crate) body: &'a [u8],
+    pub(crate) tail: &'a [u8],
 }

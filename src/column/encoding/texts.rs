@@ -6,7 +6,7 @@
 //! | plain | the length of each row (varints), their bytes |
 
 use crate::codec::{Cursor, put_varint};
-use crate::column::encoding::{Encoding, codes};
+use crate::column::encoding::{Encoding, Stored, codes};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -54,20 +54,18 @@ pub(crate) fn encode(source: Source<'_>, out: &mut Vec<u8>) -> Encoding {
 }
 
 /// Reads a body of `count` rows.
-pub(crate) fn decode<'a>(
-    encoding: Encoding,
-    body: &'a [u8],
-    count: usize,
-    out: &mut Decoded<'a>,
-) -> Result<()> {
-    let mut cursor = Cursor::new(body);
+pub(crate) fn decode<'a>(stored: Stored<'a>, count: usize, out: &mut Decoded<'a>) -> Result<()> {
+    let mut cursor = Cursor::new(stored.body);
     out.offsets.clear();
     out.codes.clear();
-    let entries = match encoding {
+    let entries = match stored.encoding {
         Encoding::TextDictionary => cursor.length(count, "entries of a dictionary")?,
         Encoding::TextPlain => count,
-        other => return Err(Error::invalid(format!("text in encoding {other:?}"))),
+        other => return Err(Error::invalid(format!("text in encoding {}", other.name()))),
     };
+    if !stored.tail.is_empty() {
+        return Err(Error::invalid("text has no tail"));
+    }
     out.offsets.reserve(entries + 1);
     out.offsets.push(0);
     let mut end = 0usize;
@@ -76,7 +74,7 @@ pub(crate) fn decode<'a>(
         out.offsets.push(end as u32);
     }
     out.bytes = cursor.take(end)?;
-    if encoding == Encoding::TextPlain {
+    if stored.encoding == Encoding::TextPlain {
         out.codes.extend(0..count as u32);
     } else {
         codes::decode(&mut cursor, count, entries, &mut out.codes)?;
