@@ -66,6 +66,7 @@ struct Column {
     name: String,
     encoding: u8,
     length: usize,
+    tail: usize,
     rows: usize,
 }
 
@@ -147,19 +148,19 @@ impl<'a> Reader<'a> {
             }
             let presence = self.varint();
             let encoding = self.cursor.u8().unwrap();
-            let length = self.varint();
+            let (length, tail) = (self.varint(), self.varint());
             let which = match presence {
                 0 => rows[usize::from(table)],
                 n => named[n - 1].len(),
             };
             let what = format!("{name}: {}, {}", types[&value_type], encodings[&encoding]);
             self.note(at, &what);
-            columns.push(Column { name, encoding, length, rows: which });
+            columns.push(Column { name, encoding, length, tail, rows: which });
         }
         columns
     }
 
-    /// Bodies in the order of places; integers and distinct texts as they are read.
+    /// Bodies in the order of places, then tails; integers and distinct texts as they are read.
     fn bodies(&mut self, document: &Document, columns: &[Column]) -> BTreeMap<String, String> {
         let encodings = document.table_of("encoding");
         let place = |code: u8| {
@@ -168,12 +169,22 @@ impl<'a> Reader<'a> {
         };
         let mut order: Vec<&Column> = columns.iter().collect();
         order.sort_by_key(|c| place(c.encoding));
-        let mut values = BTreeMap::new();
+        let mut bodies = BTreeMap::new();
         for column in order {
             let at = self.cursor.offset();
-            let body = self.cursor.take(column.length).unwrap();
-            self.note(at, &column.name);
-            values.insert(column.name.clone(), read_body(column, body));
+            bodies.insert(&column.name, self.cursor.take(column.length).unwrap());
+            if column.length > 0 {
+                self.note(at, &column.name);
+            }
+        }
+        let mut values = BTreeMap::new();
+        for column in columns {
+            let at = self.cursor.offset();
+            let tail = self.cursor.take(column.tail).unwrap();
+            if column.tail > 0 {
+                self.note(at, &format!("{}, tail", column.name));
+            }
+            values.insert(column.name.clone(), read_body(column, bodies[&column.name], tail));
         }
         self.cursor.finish().unwrap();
         values
@@ -181,7 +192,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The values of a body as text, in the encodings that a small batch has.
-fn read_body(column: &Column, body: &[u8]) -> String {
+fn read_body(column: &Column, body: &[u8], tail: &[u8]) -> String {
     let mut c = Cursor::new(body);
     let value = match column.encoding {
         1 => format!("{}", unzigzag(c.varint().unwrap())),
@@ -191,9 +202,19 @@ fn read_body(column: &Column, body: &[u8]) -> String {
             let codes = c.take(if entries.len() > 1 { column.rows } else { 0 }).unwrap();
             format!("{:?}", codes.iter().map(|&i| entries[usize::from(i)]).collect::<Vec<_>>())
         }
-        3 | 2 => {
-            let first = unzigzag(c.varint().unwrap());
-            format!("{first} {:?}", c.take(c.remaining()).unwrap())
+        // One miniblock: two packed values, or the difference between two.
+        2 | 3 => {
+            let numbers: Vec<i64> =
+                (0..column.encoding - 1).map(|_| unzigzag(c.varint().unwrap())).collect();
+            let width = u32::from(c.u8().unwrap());
+            let bits = tail.iter().rev().fold(0u128, |bits, &b| bits << 8 | u128::from(b));
+            let at = |i: u32| (bits >> (i * width)) as i64 & ((1 << width) - 1);
+            c.finish().unwrap();
+            return match numbers[..] {
+                [least] => format!("{:?}", [least + at(0), least + at(1)]),
+                [first, least] => format!("{:?}", [first, first + least + at(0)]),
+                _ => unreachable!(),
+            };
         }
         16 | 17 => {
             let entries = if column.encoding == 16 { c.varint().unwrap() } else { 2 };
@@ -206,14 +227,15 @@ fn read_body(column: &Column, body: &[u8]) -> String {
             texts.join(" ")
         }
         24 | 25 => {
-            let entries = if column.encoding == 24 { c.varint().unwrap() as usize } else { 2 };
             let size = if column.name.ends_with("trace_id") { 16 } else { 8 };
-            let ids = c.take(entries * size).unwrap();
-            String::from_utf8_lossy(ids).into_owned()
+            let codes = if column.encoding == 24 && tail.len() > size { column.rows } else { 0 };
+            c.take(codes).unwrap();
+            return String::from_utf8_lossy(tail).into_owned();
         }
         other => panic!("{}: encoding {other} in a small batch", column.name),
     };
     c.finish().unwrap();
+    assert!(tail.is_empty(), "{}: a tail", column.name);
     value
 }
 
@@ -231,6 +253,8 @@ fn a_payload_is_read_by_hand_as_the_text_says() {
     assert_eq!(values["events.type"], "AddItem GetCart");
     assert_eq!(values["events.trace_id"], "trace id 0123456");
     assert_eq!(values["events.span_id"], "span id1span id2");
+    assert_eq!(values["events.time"], format!("{:?}", [NOON_NS, NOON_NS + 10]));
+    assert_eq!(values["events.duration"], "[1500, -2]");
     assert_eq!(values["events.signal"], "0");
     assert_eq!(values["events.status"], "2");
     assert!(!values.contains_key("events.kind"), "a column without values");

@@ -248,6 +248,9 @@ fn encode_dictionary(values: &[i64], body: &mut Vec<u8>) -> bool {
         };
         row_codes.push(code);
     }
+    if entries.len() * 2 > values.len() {
+        return false;
+    }
     put_varint(body, entries.len() as u64);
     entries.iter().for_each(|&entry| put_varint(body, zigzag(entry)));
     codes::encode(&row_codes, entries.len(), body);
