@@ -25,7 +25,7 @@ RESOURCES, EVENTS = 0, 2
 ATTRIBUTE, SOURCE, RESOURCE, TIME, SIGNAL, TYPE, TRACE_ID, SPAN_ID, DURATION = 0, 1, 7, 9, 11, 12, 13, 14, 16
 STRING, INT, BYTES = 1, 2, 5
 PACKED, TEXT_DICTIONARY, ID_PLAIN = 2, 16, 25
-PLACE = {TEXT_DICTIONARY: 0, PACKED: 3, ID_PLAIN: 4}
+# None of these encodings has another place than 0, so bodies stand in the order of the entries.
 
 
 # --- payload: events as columns -----------------------------------------------------------------
@@ -45,15 +45,22 @@ def zigzag(value):
 
 
 def packed(values):
-    """Integers: per 128 values the least one, a width, and the bits above the least one."""
-    out = b""
+    """Integers: per 128 values the least one and a width; in the tail the bits above the least one."""
+    out, bits, filled = b"", 0, 0
     for start in range(0, len(values), 128):
         block = values[start:start + 128]
         least = min(block)
         width = (max(block) - least).bit_length()
-        bits = sum((v - least) << (i * width) for i, v in enumerate(block))
-        out += zigzag(least) + bytes([width]) + bits.to_bytes((len(block) * width + 7) // 8, "little")
-    return PACKED, out
+        for value in block:
+            bits |= (value - least) << filled
+            filled += width
+        out += zigzag(least) + bytes([width])
+    return PACKED, out, bits.to_bytes((filled + 7) // 8, "little")
+
+
+def ids(values):
+    """Ids: one after another, all in the tail."""
+    return ID_PLAIN, b"", b"".join(values)
 
 
 def texts(values):
@@ -65,7 +72,7 @@ def texts(values):
         out += bytes(c & 0xFF for c in codes) + bytes(c >> 8 for c in codes)
     elif len(entries) > 1:
         out += bytes(codes)
-    return TEXT_DICTIONARY, out
+    return TEXT_DICTIONARY, out, b""
 
 
 def payload(source, events):
@@ -77,23 +84,24 @@ def payload(source, events):
         (EVENTS, TIME, b"", INT): packed(column("time")),
         (EVENTS, SIGNAL, b"", INT): packed([0] * len(events)),
         (EVENTS, TYPE, b"", STRING): texts(column("type")),
-        (EVENTS, TRACE_ID, b"", BYTES): (ID_PLAIN, b"".join(column("trace_id"))),
-        (EVENTS, SPAN_ID, b"", BYTES): (ID_PLAIN, b"".join(column("span_id"))),
+        (EVENTS, TRACE_ID, b"", BYTES): ids(column("trace_id")),
+        (EVENTS, SPAN_ID, b"", BYTES): ids(column("span_id")),
         (EVENTS, DURATION, b"", INT): packed(column("duration")),
     }
     for key in events[0]["attributes"]:
         values = [event["attributes"][key] for event in events]
         columns[(EVENTS, ATTRIBUTE, key.encode(), STRING)] = texts(values)
-    entries, bodies = b"", []
-    for (table, field, key, kind), (encoding, body) in sorted(columns.items()):
+    entries, bodies, tails = b"", b"", b""
+    for (table, field, key, kind), (encoding, body, tail) in sorted(columns.items()):
         entries += bytes([table, field, kind])
         if field == ATTRIBUTE:
             entries += varint(len(key)) + key + varint(0)
-        entries += varint(0) + bytes([encoding]) + varint(len(body))  # present in every row
-        bodies.append((PLACE[encoding], body))
-    bodies.sort(key=lambda placed: placed[0])  # stable: by place, then in the order of the entries
+        # Present in every row: presence 0.
+        entries += varint(0) + bytes([encoding]) + varint(len(body)) + varint(len(tail))
+        bodies += body
+        tails += tail
     rows = b"".join(varint(n) for n in (1, 0, len(events), 0, 0))
-    return b"\x01" + rows + varint(0) + varint(len(columns)) + entries + b"".join(b for _, b in bodies)
+    return b"\x01" + rows + varint(0) + varint(len(columns)) + entries + bodies + tails
 
 
 def frame(producer, epoch, number, events, body):
