@@ -42,6 +42,21 @@ fn the_table_of_limits_is_that_of_the_code() {
 }
 
 #[test]
+fn the_table_of_options_is_what_serve_takes() {
+    let text = Document::read("crates/annal-server/src/config.rs").text;
+    let from = text.split("pub(crate) struct Settings {").nth(1).expect("the struct is there");
+    let fields = from.split("\n}").next().expect("it ends");
+    let of_code: Vec<String> = fields
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("pub(crate) ")?.split(':').next())
+        .map(|name| name.replace('_', "-"))
+        .collect();
+    let rows = Document::read("docs/operations.md").table_of("option");
+    let documented: Vec<String> = rows.iter().map(|r| r[0].clone()).collect();
+    assert_eq!(documented, of_code);
+}
+
+#[test]
 fn documents_keep_their_lengths() {
     for (name, lines_max) in [("README.md", 200), ("ARCHITECTURE.md", 250)] {
         let lines = Document::read(name).text.lines().count();

@@ -54,9 +54,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("net", "Snapshot", "the view that ingest hands out and that questions are asked of"),
 ];
 
-const LINES_MAX: usize = 800;
+const LINES_MAX: usize = 600;
 const LINES_REPORTED: usize = 400;
-const COLUMNS_MAX: usize = 110;
+const COLUMNS_MAX: usize = 102;
 const FUNCTION_LINES_MAX: usize = 100;
 const FUNCTION_LINES_REPORTED: usize = 60;
 
@@ -273,7 +273,9 @@ fn files_say_what_they_are_and_stay_small() {
             let _ = writeln!(report, "{path}: {lines} lines");
         }
         for (index, line) in source.text.lines().enumerate() {
-            if line.chars().count() > COLUMNS_MAX {
+            // A row of a table cannot be folded.
+            let is_row = line.trim_start_matches(['/', '!', ' ']).starts_with('|');
+            if line.chars().count() > COLUMNS_MAX && !is_row {
                 broken.push(format!("{path}:{}: wider than {COLUMNS_MAX} columns", index + 1));
             }
         }

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use annal::Timestamp;
-use annal::event::ProducerId;
+use annal::event::{
+    Attribute, DoubleBits, Endpoint, Link, ProducerId, Scope, Signal, SpanEvent, SpanId, TraceId,
+    Value,
+};
 use annal::format::footer::{SECTION_DIRECTORY, SECTION_SUMMARY, Section, Trailer, encode_footer};
 use annal::format::frame::{Codec, FrameHeader, FrameKind};
 use annal::format::manifest::{Manifest, ProducersRecord, SegmentRecord, UnknownRecord};
 use annal::format::producers::{ProducerRecord, encode_producers};
 use annal::format::segment::{LogEnd, SegmentHeader};
 use annal::net::message::Message;
+use annal::{BatchBuilder, Event, Timestamp};
+use annal_fuzz::NOON;
 use bytes::Bytes;
 
 fn main() {
@@ -18,6 +22,10 @@ fn main() {
     manifests();
     producer_checkpoints();
     sessions();
+    payloads();
+    texts();
+    otlp();
+    write("segment", "killed", &annal_fuzz::pack_segment(&annal_fuzz::sample_store()));
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) {
@@ -143,4 +151,139 @@ fn sessions() {
     let frame = [header.encode().as_slice(), b"bytes"].concat();
     Message::Append(Bytes::from(frame)).encode(4, &mut append);
     write("session", "append", &append);
+}
+
+fn payloads() {
+    let body = Value::Nested(message(6, &message(1, &text(1, "k"))));
+    let event = Event {
+        time: NOON,
+        signal: Signal::Log,
+        source: "cart".into(),
+        event_type: "log".into(),
+        trace_id: Some(TraceId([1; 16])),
+        span_id: Some(SpanId([2; 8])),
+        parent_span_id: Some(SpanId([3; 8])),
+        duration: Some(-1),
+        body: Some(body),
+        remote: Some(Endpoint { service: "db".into(), port: 5432, ..Endpoint::default() }),
+        attributes: vec![
+            Attribute::new("a", Value::Int(7)),
+            Attribute::new("a", Value::String("seven".into())),
+            Attribute::new("b", Value::Double(DoubleBits::from(7.5))),
+            Attribute::new("c", Value::Bool(true)),
+            Attribute::new("d", Value::Empty),
+        ],
+        links: vec![Link {
+            trace_id: TraceId([4; 16]),
+            span_id: Some(SpanId([5; 8])),
+            trace_state: "a=b".into(),
+            attributes: Vec::new(),
+            dropped_attributes: 1,
+            flags: 1,
+        }],
+        events: vec![SpanEvent {
+            time: NOON,
+            name: "exception".into(),
+            attributes: vec![Attribute::new("m", Value::Bytes(vec![1, 2]))],
+            dropped_attributes: 0,
+        }],
+        scope: Some(Scope { name: "lib".into(), ..Scope::default() }.into()),
+        ..Event::default()
+    };
+    for (name, count) in [("one", 1), ("many", 40)] {
+        let mut builder = BatchBuilder::new();
+        for i in 0..count {
+            let time = Timestamp(NOON.0 - i * i);
+            builder.push(&Event { time, duration: Some(i), ..event.clone() }).expect("an event");
+        }
+        let batch = builder.finish().expect("a batch");
+        let raw = match batch.header().codec {
+            Codec::None => batch.payload().to_vec(),
+            Codec::Zstd => {
+                let length = batch.header().raw_length;
+                let stored = [&length.to_le_bytes(), batch.payload().as_ref()].concat();
+                write("payload", &format!("{name}-stored"), &stored);
+                zstd::bulk::decompress(batch.payload(), length as usize).expect("a payload")
+            }
+        };
+        write("payload", name, &raw);
+    }
+}
+
+fn texts() {
+    let expressions = [
+        r#"resource.service.name = "cart" && duration > 100ms"#,
+        r#"span.http.response.status_code >= 500 || status = error"#,
+        r#"span.user.id =~ ".*u-1.*" && !(kind = server)"#,
+        r#"attributes.user.id != nil"#,
+    ];
+    for (i, expression) in expressions.iter().enumerate() {
+        write("query", &format!("expression-{i}"), expression.as_bytes());
+    }
+    let line = br#"{"time":1661169600000000000,"signal":"span","source":"cart","type":"AddItem",
+        "kind":"server","status":"error","trace_id":"0102030405060708090a0b0c0d0e0f10",
+        "span_id":"0102030405060708","duration":-12,"links":[{"trace_id":
+        "0102030405060708090a0b0c0d0e0f10","span_id":"0102030405060708","attributes":{}}],
+        "events":[{"time":0,"name":"exception","attributes":{"a":{"bytes":"AAE="}}}],
+        "resource":{"service.name":"cart"},"scope":{"name":"lib","attributes":{}},
+        "attributes":{"user.id":"u-7","n":{"int64":"9007199254740993"},"x":1.5,"f":true}}"#;
+    let line: Vec<u8> = line.iter().copied().filter(|&b| b != b'\n').collect();
+    write("ndjson", "span", &line);
+    let log = br#"{"time":"2022-08-22T12:00:00Z","signal":"log","severity":"INFO","message":"hi"}"#;
+    write("ndjson", "log", log);
+}
+
+/// A protobuf field of bytes.
+fn message(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    annal::codec::put_varint(&mut out, content.len() as u64);
+    out.extend_from_slice(content);
+    out
+}
+
+fn text(number: u8, content: &str) -> Vec<u8> {
+    message(number, content.as_bytes())
+}
+
+fn fixed64(number: u8, value: u64) -> Vec<u8> {
+    [&[number << 3 | 1], value.to_le_bytes().as_slice()].concat()
+}
+
+fn attribute(field: u8, key: &str, value: &[u8]) -> Vec<u8> {
+    message(field, &[text(1, key), message(2, value)].concat())
+}
+
+fn otlp() {
+    let noon = NOON.0 as u64;
+    let resource = message(1, &attribute(1, "service.name", &text(1, "cart")));
+    let scope = message(1, &text(1, "lib"));
+    let event = [fixed64(1, noon), text(2, "exception")].concat();
+    let link = [message(1, &[1; 16]), message(2, &[2; 8])].concat();
+    let span = [
+        message(1, &[1; 16]),
+        message(2, &[2; 8]),
+        message(4, &[3; 8]),
+        text(5, "AddItem"),
+        vec![6 << 3, 2],
+        fixed64(7, noon),
+        fixed64(8, noon + 5),
+        attribute(9, "user.id", &text(1, "u-7")),
+        attribute(9, "n", &[3 << 3, 7]),
+        message(11, &event),
+        message(13, &link),
+        message(15, &[3 << 3, 2]),
+    ];
+    let scope_spans = message(2, &[scope.clone(), message(2, &span.concat())].concat());
+    write("otlp", "traces", &message(1, &[resource.clone(), scope_spans].concat()));
+    let log = [
+        fixed64(1, noon),
+        vec![2 << 3, 9],
+        text(3, "INFO"),
+        message(5, &text(1, "hello")),
+        attribute(6, "k", &message(6, &attribute(1, "in", &text(1, "v")))),
+        message(9, &[1; 16]),
+        message(10, &[2; 8]),
+    ];
+    let scope_logs = message(2, &[scope, message(2, &log.concat())].concat());
+    write("otlp", "logs", &message(1, &[resource, scope_logs].concat()));
 }

@@ -16,6 +16,8 @@
 //!
 //! Times are checked against the clock by the caller, who has one: see [`check_time`].
 
+mod cells;
+mod checks;
 mod fields;
 mod finish;
 mod push;
@@ -25,16 +27,16 @@ mod tests;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use crate::codec::any_value;
-use crate::column::buffer::{Added, Cell, ColumnBuffer, NONE, Values, hash};
+use crate::column::buffer::{Added, Cell, ColumnBuffer, NONE, Values};
 use crate::column::compress::Compressor;
-use crate::column::schema::{ColumnId, Field, Table, marks};
+use crate::column::schema::{Field, Table};
 use crate::column::{Batch, payload};
 use crate::error::{Error, Result};
 use crate::event::{Endpoint, UNKNOWN_SOURCE, ValueRef, ValueType};
 use crate::limits;
 use crate::time::{SECOND_NS, Timestamp};
 
+use checks::{batch_full, check_count, check_event, check_id, check_length, check_text, marks_of};
 pub use fields::{EventFields, LinkFields, ResourceFields, ScopeFields, SpanEventFields};
 
 /// The field of errors that say: the batch is full, not the event too large.
@@ -517,258 +519,5 @@ impl BatchBuilder {
         }
         self.state.last_series = Some(series);
         Ok(())
-    }
-
-    fn put_text(&mut self, table: Table, field: Field, row: u16, text: &str) -> Result<()> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        self.put(table, field, ValueType::String, row, Cell::Text(text.as_bytes())).map(|_| ())
-    }
-
-    fn put_nonzero(&mut self, table: Table, field: Field, row: u16, value: i64) -> Result<()> {
-        if value == 0 {
-            return Ok(());
-        }
-        self.put_int(table, field, row, value)
-    }
-
-    #[inline]
-    fn put_int(&mut self, table: Table, field: Field, row: u16, value: i64) -> Result<()> {
-        self.put(table, field, ValueType::Int, row, Cell::Integer(value)).map(|_| ())
-    }
-
-    /// Adds a value to a field that is no attribute; says in which column.
-    #[inline]
-    fn put(
-        &mut self,
-        table: Table,
-        field: Field,
-        value_type: ValueType,
-        row: u16,
-        cell: Cell<'_>,
-    ) -> Result<u32> {
-        let slot = match field {
-            Field::Body => &mut self.bodies[value_type as usize],
-            _ => &mut self.fixed[table as usize][field as usize],
-        };
-        if *slot == NONE {
-            *slot = self.columns.len() as u32;
-            self.columns.push(ColumnBuffer::new(ColumnId::fixed(table, field, value_type)));
-        }
-        let column = *slot;
-        self.push_cell(column, row, cell)?;
-        Ok(column)
-    }
-
-    #[inline]
-    fn push_cell(&mut self, at: u32, row: u16, cell: Cell<'_>) -> Result<()> {
-        let Some(column) = self.columns.get_mut(at as usize) else { return Ok(()) };
-        let first = usize::from(column.rows.is_empty());
-        self.state.charge(column.cost(cell), first)?;
-        let entries = column.push(row, cell);
-        self.journal.push((at, entries));
-        Ok(())
-    }
-
-    #[inline]
-    fn put_attribute(
-        &mut self,
-        table: Table,
-        row: u16,
-        key: &str,
-        value: ValueRef<'_>,
-    ) -> Result<()> {
-        if self.state.attributes[table as usize] as usize >= limits::ATTRIBUTES_MAX {
-            let what = format!("more than {} attributes", limits::ATTRIBUTES_MAX);
-            return Err(Error::limit(what).in_field(format!("{}attributes", table.prefix())));
-        }
-        check_attribute(table, key, value)?;
-        self.push_attribute(table, row, key, value)?;
-        if table == Table::Resources && key == "service.name" {
-            return self.name_source(value);
-        }
-        Ok(())
-    }
-
-    /// The first `service.name` that says something is the source, unless the caller gave one.
-    fn name_source(&mut self, value: ValueRef<'_>) -> Result<()> {
-        let provisional = self.state.resource.and_then(|resource| resource.provisional);
-        match (provisional, value) {
-            (Some(at), ValueRef::String(source)) if !source.is_empty() => {
-                self.replace_source(at, source)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    #[inline]
-    fn push_attribute(
-        &mut self,
-        table: Table,
-        row: u16,
-        key: &str,
-        value: ValueRef<'_>,
-    ) -> Result<()> {
-        let first = self.attribute_column(table, key, value.value_type());
-        let mut column = first;
-        while self.columns.get(column as usize).is_some_and(|c| c.has(row)) {
-            column = self.next_occurrence(column);
-        }
-        self.push_cell(column, row, value.into())?;
-        self.last[table as usize] = first;
-        self.state.attributes[table as usize] += 1;
-        Ok(())
-    }
-
-    /// The column of an attribute's first occurrence. Attributes come in the same order in row
-    /// after row, so the successor of the last time is tried before the hash table.
-    #[inline]
-    fn attribute_column(&mut self, table: Table, key: &str, value_type: ValueType) -> u32 {
-        let last = self.last[table as usize];
-        let guess = match self.columns.get(last as usize) {
-            Some(column) => column.next,
-            None => self.first[table as usize],
-        };
-        if let Some(column) = self.columns.get(guess as usize)
-            && column.id.value_type == value_type
-            && column.id.key == key
-            && column.id.table == table
-        {
-            return guess;
-        }
-        let found = self.find_or_add_attribute(table, key, value_type);
-        match self.columns.get_mut(last as usize) {
-            Some(column) => column.next = found,
-            None => self.first[table as usize] = found,
-        }
-        found
-    }
-
-    fn find_or_add_attribute(&mut self, table: Table, key: &str, value_type: ValueType) -> u32 {
-        let BatchBuilder { columns, lookup, hasher, .. } = self;
-        let mix = |table: Table, value_type: ValueType, key: &str| {
-            let salt =
-                (table as u64 * 8 + value_type as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            hash(hasher, key.as_bytes()) ^ salt
-        };
-        let hash = mix(table, value_type, key);
-        let is = |at: &u32| {
-            columns.get(*at as usize).is_some_and(|c| {
-                c.id.table == table && c.id.value_type == value_type && c.id.key == key
-            })
-        };
-        if let Some(&found) = lookup.find(hash, is) {
-            return found;
-        }
-        let at = columns.len() as u32;
-        let mut id = ColumnId::fixed(table, Field::Attribute, value_type);
-        id.key.push_str(key);
-        columns.push(ColumnBuffer::new(id));
-        lookup.insert_unique(hash, at, |&at| {
-            let id = columns.get(at as usize).map(|column| &column.id);
-            id.map_or(0, |id| mix(id.table, id.value_type, &id.key))
-        });
-        at
-    }
-
-    fn next_occurrence(&mut self, column: u32) -> u32 {
-        let at = self.columns.len() as u32;
-        let Some(before) = self.columns.get_mut(column as usize) else { return column };
-        if before.again != NONE {
-            return before.again;
-        }
-        before.again = at;
-        let id = ColumnId { occurrence: before.id.occurrence + 1, ..before.id.clone() };
-        self.columns.push(ColumnBuffer::new(id));
-        at
-    }
-}
-
-fn batch_full(what: &str, max: usize) -> Error {
-    let what = format!("the batch has no room: more than {max} {what}; finish it and try again");
-    Error::limit(what).in_field(BATCH_FIELD)
-}
-
-fn marks_of(fields: &EventFields<'_>) -> i64 {
-    let bit = |set: bool, mark: i64| if set { mark } else { 0 };
-    bit(fields.time_absent, marks::TIME_ABSENT)
-        | bit(fields.trace_id_64, marks::TRACE_ID_64)
-        | bit(fields.type_from_event_name, marks::TYPE_FROM_EVENT_NAME)
-        | bit(fields.shared, marks::SHARED)
-        | bit(fields.debug, marks::DEBUG)
-}
-
-fn check_event(fields: &EventFields<'_>) -> Result<()> {
-    let table = Table::Events;
-    check_length(fields.event_type, limits::NAME_BYTES_MAX, table, Field::Type)?;
-    check_text(fields.status_message, table, Field::StatusMessage)?;
-    check_text(fields.trace_state, table, Field::TraceState)?;
-    check_text(fields.severity_text, table, Field::SeverityText)?;
-    check_id(fields.trace_id.is_some_and(|id| id.is_zero()), table, Field::TraceId)?;
-    check_id(fields.span_id.is_some_and(|id| id.is_zero()), table, Field::SpanId)?;
-    check_id(fields.parent_span_id.is_some_and(|id| id.is_zero()), table, Field::ParentSpanId)?;
-    if fields.severity_number > 24 {
-        let what = format!("severity {}; 1 to 24 exist", fields.severity_number);
-        return Err(Error::invalid(what).in_field(Field::SeverityNumber.name()));
-    }
-    if let Some(remote) = fields.remote {
-        check_text(&remote.service, table, Field::RemoteService)?;
-    }
-    fields.body.map_or(Ok(()), |body| check_value(body).map_err(|e| e.in_field("body")))
-}
-
-fn check_text(text: &str, table: Table, field: Field) -> Result<()> {
-    check_length(text, limits::VALUE_BYTES_MAX, table, field)
-}
-
-fn check_length(text: &str, max: usize, table: Table, field: Field) -> Result<()> {
-    if text.len() <= max {
-        return Ok(());
-    }
-    let what = format!("{} bytes, at most {max} are allowed", text.len());
-    Err(Error::limit(what).in_field(format!("{}{}", table.prefix(), field.name())))
-}
-
-fn check_id(zero: bool, table: Table, field: Field) -> Result<()> {
-    if zero {
-        let field = format!("{}{}", table.prefix(), field.name());
-        return Err(Error::invalid("an id of zeroes; leave it out").in_field(field));
-    }
-    Ok(())
-}
-
-fn check_count(count: u32, max: usize, what: &str) -> Result<()> {
-    if (count as usize) < max {
-        return Ok(());
-    }
-    Err(Error::limit(format!("more than {max} {what} of one event")).in_field(what))
-}
-
-#[inline]
-fn check_attribute(table: Table, key: &str, value: ValueRef<'_>) -> Result<()> {
-    if key.len() > limits::KEY_BYTES_MAX {
-        let start: String = key.chars().take(64).collect();
-        let what = format!("a key of {} bytes, at most {}", key.len(), limits::KEY_BYTES_MAX);
-        return Err(Error::limit(what).in_field(format!("{}attributes.{start}", table.prefix())));
-    }
-    check_value(value)
-        .map_err(|error| error.in_field(format!("{}attributes.{key}", table.prefix())))
-}
-
-#[inline]
-fn check_value(value: ValueRef<'_>) -> Result<()> {
-    let length = match value {
-        ValueRef::String(text) => text.len(),
-        ValueRef::Bytes(bytes) | ValueRef::Nested(bytes) => bytes.len(),
-        _ => return Ok(()),
-    };
-    if length > limits::VALUE_BYTES_MAX {
-        let what = format!("a value of {length} bytes, at most {}", limits::VALUE_BYTES_MAX);
-        return Err(Error::limit(what));
-    }
-    match value {
-        ValueRef::Nested(bytes) => any_value::check(bytes),
-        _ => Ok(()),
     }
 }
