@@ -97,6 +97,22 @@ struct Asked {
     messages: mpsc::Sender<Vec<u8>>,
 }
 
+/// Tells the client if a query thread has panicked: it would wait for ever.
+struct Unfinished {
+    request: u64,
+    messages: Option<mpsc::Sender<Vec<u8>>>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(messages) = self.messages.take().filter(|_| std::thread::panicking()) {
+            let error = Error::new(crate::ErrorKind::Io, "the query failed by a fault of annal's");
+            // A connection whose queue is full gets its end by the deadline instead.
+            let _ = messages.try_send(failure(&error, self.request));
+        }
+    }
+}
+
 /// A page, encoded.
 struct Page {
     data: Vec<Vec<u8>>,
@@ -105,7 +121,11 @@ struct Page {
 
 impl Asked {
     async fn run(self) {
-        let last = match self.pages().await {
+        let mut unfinished =
+            Unfinished { request: self.request, messages: Some(self.messages.clone()) };
+        let outcome = self.pages().await;
+        unfinished.messages = None;
+        let last = match outcome {
             Ok(Some(end)) => {
                 let mut out = Vec::new();
                 Message::QueryEnd(end).encode(self.request, &mut out);
