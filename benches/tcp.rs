@@ -3,6 +3,7 @@
 //! Client and server share this machine's cores. One iteration sends all batches in a pipeline and
 //! waits until the last is durable; `encoded` has them made before, `encoding` makes them from
 //! events on the way.
+#![allow(clippy::unwrap_used, reason = "a bench that cannot run ends")]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 #[path = "../tests/tcp/support.rs"]

@@ -4,6 +4,8 @@
 //! Batches are sent in a pipeline; each ticket says when its batch is durable. If the connection is
 //! lost in between, the client comes back and nothing is stored twice.
 
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
 use annal::event::{Attribute, Signal, Value};
 use annal::net::{BlockingClient, ClientOptions};
 use annal::time::{Clock, SystemClock};

@@ -1,6 +1,7 @@
 //! The TCP protocol end to end: a store on disk, a server, clients.
 #![cfg(feature = "net")]
 #![allow(clippy::disallowed_methods, reason = "uses sockets, threads and directories of its own")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "tcp/abuse.rs"]
 mod abuse;
