@@ -2,6 +2,7 @@
 //! in sealed and active segments, both orders, page by page, while events keep arriving.
 //!
 //! `ANNAL_QUERIES` sets how many questions are asked (default 2,000).
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that damages files")]
 
 #[path = "query_answers/events.rs"]
 mod events;
@@ -20,6 +21,9 @@ use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
 use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp};
 use events::{Random, random_event};
+
+/// Source, type and minute.
+type Group = (Option<String>, Option<String>, Option<i64>);
 
 /// Pages that are asked of one question.
 const PAGES_MAX: usize = 8;
@@ -115,10 +119,7 @@ fn scanned_by_units(snapshot: &Snapshot, query: &Query) -> Vec<u64> {
     all
 }
 
-fn counts(
-    events: &[&Event],
-    by: By,
-) -> BTreeMap<(Option<String>, Option<String>, Option<i64>), u64> {
+fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
     let mut counts = BTreeMap::new();
     if by == By::default() {
         counts.insert((None, None, None), 0);
@@ -356,4 +357,39 @@ fn explain_tells_what_each_step_leaves_out() {
     assert!(explain.to_string().contains("out by source and type"), "{explain}");
     let all = snapshot.explain(&Query::default()).unwrap();
     assert_eq!(all.events_certain, fixture.events.len() as u64);
+}
+
+#[test]
+fn damage_is_an_error_with_its_place_and_left_out_only_on_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options { segment_bytes: 64 << 10, ..Options::new(directory.path()) };
+    let mut random = Random(15);
+    let (store, _) = Store::open(options()).unwrap();
+    let mut fixture = Fixture { store, events: Vec::new() };
+    (0..10).for_each(|batch| fixture.append(&mut random, 30, batch));
+    let name = fixture.store.snapshot().segments()[0].file_name().to_owned();
+    fixture.store.close().unwrap();
+    // Behind the headers of segment and first frame.
+    let (frame, byte) = (4_096, 4_096 + 128 + 40);
+    let path = directory.path().join(&name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[byte] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (store, _) = Store::open(options()).unwrap();
+    let snapshot = store.snapshot();
+    let all = Query::default().limit(usize::MAX);
+    let error = snapshot.query(&all).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!((error.file(), error.offset()), (Some(name.as_str()), Some(frame)));
+    let counted = all.clone().filter("sequence >= 0").unwrap();
+    assert_eq!(snapshot.count(&counted, By::default()).unwrap_err().kind(), ErrorKind::Corrupt);
+    let left: Vec<&Event> = fixture.events.iter().skip(30).collect();
+    let answer = snapshot.query(&all.clone().partial(true)).unwrap();
+    assert_eq!(answer.events.len(), left.len());
+    assert_eq!(answer.damage.len(), 1);
+    assert_eq!(answer.damage[0].offset(), Some(frame));
+    let counts = snapshot.count(&counted.partial(true), By::default()).unwrap();
+    assert_eq!((counts.counts[0].count, counts.damage.len()), (left.len() as u64, 1));
+    let digests: Vec<bool> = snapshot.segments().iter().map(|s| s.digest().is_some()).collect();
+    assert!(digests[0], "sealed at close");
 }

@@ -3,7 +3,8 @@
 //! may have quoted parts.
 
 use crate::error::{Error, Result};
-use crate::query::ast::{AttributeScope, Operator, Reference, is_name};
+use crate::query::ast::{AttributeScope, Operator, Reference};
+use crate::query::display::is_name;
 
 /// A piece of the text.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,10 @@
 
 mod ast;
 mod catalog;
+mod comparison;
 mod count;
 mod decoded;
+mod display;
 mod evaluate;
 mod explain;
 mod groups;

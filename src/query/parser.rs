@@ -7,8 +7,8 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::query::ast::{Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word};
+use crate::query::comparison::compile_comparison;
 use crate::query::lexer::{Token, TokenKind, refuse, tokens};
-use crate::query::predicate;
 
 impl FromStr for Expr {
     type Err = Error;
@@ -174,7 +174,7 @@ impl Parser {
         if matches!(self.peek(), TokenKind::Compare(_)) {
             return Err(refuse(self.offset(), "comparisons do not chain: join two with &&"));
         }
-        if let Err(error) = predicate::compile_comparison(&comparison) {
+        if let Err(error) = compile_comparison(&comparison) {
             let regex = matches!(operator, Operator::Matches | Operator::NotMatches);
             return Err(error
                 .in_field("where")

@@ -152,6 +152,8 @@ pub(super) fn plan<'a, S: Segment>(
             plan.steps.segments_by_time += 1;
         } else if !bounds.overlaps_sequences(first, end) {
             plan.steps.segments_by_sequence += 1;
+        } else if guard.tolerate(segment.may_overlap(&bounds.range))? == Some(false) {
+            plan.steps.segments_by_time += 1;
         } else if let Some(directory) = guard.tolerate(segment.directory())? {
             plan.add(segment, directory, hashes.as_deref());
         }

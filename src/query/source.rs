@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::FrameHeader;
 use crate::segment::{Directory, FrameEntry};
 use crate::store::{SegmentView, Snapshot};
-use crate::time::Timestamp;
+use crate::time::{TimeRange, Timestamp};
 
 /// Frames that are found through one directory.
 pub(super) trait Segment {
@@ -22,6 +22,10 @@ pub(super) trait Segment {
     fn times(&self) -> Option<(Timestamp, Timestamp)>;
     /// First sequence and the one after the last.
     fn sequences(&self) -> (u64, u64);
+    /// Whether a frame may hold events of the range; false is certain.
+    fn may_overlap(&self, range: &TimeRange) -> Result<bool>;
+    /// Where in the file a frame's header stands.
+    fn offset(&self, entry: &FrameEntry) -> u64;
     /// Its frames, and maybe newer ones.
     fn directory(&self) -> Result<Arc<Directory>>;
     /// How many of the directory's frames may be seen.
@@ -63,7 +67,7 @@ impl Segment for SegmentView {
     }
 
     fn digest(&self) -> Option<[u8; 16]> {
-        None
+        self.digest()
     }
 
     fn times(&self) -> Option<(Timestamp, Timestamp)> {
@@ -72,6 +76,19 @@ impl Segment for SegmentView {
 
     fn sequences(&self) -> (u64, u64) {
         self.sequences()
+    }
+
+    fn may_overlap(&self, range: &TimeRange) -> Result<bool> {
+        match self.times() {
+            None => Ok(false),
+            // The sparse time index is worth a look only where a part may be left out.
+            Some((min, max)) if range.contains(min) || range.contains(max) => Ok(true),
+            Some(_) => Ok(!self.frames_overlapping(range)?.is_empty()),
+        }
+    }
+
+    fn offset(&self, entry: &FrameEntry) -> u64 {
+        self.offset(entry)
     }
 
     fn directory(&self) -> Result<Arc<Directory>> {
@@ -93,6 +110,6 @@ pub(super) fn damaged(error: Error, segment: &impl Segment, entry: &FrameEntry) 
     if judged && error.file().is_some() {
         return error;
     }
-    let what = format!("the frame at position {} of the log: {error}", entry.position);
-    Error::corrupt(what).in_file(segment.file_name())
+    let what = format!("a column does not decode: {error}");
+    Error::corrupt(what).in_file(segment.file_name()).at(segment.offset(entry))
 }

@@ -297,6 +297,11 @@ pub(crate) fn sealed_segment(
         segment_id: record.segment_id,
         salt: record.salt,
         base_position: record.base_position,
-        form: Form::Sealed { sections, file: Default::default(), checked: Default::default() },
+        form: Form::Sealed {
+            digest: record.digest,
+            sections,
+            file: Default::default(),
+            checked: Default::default(),
+        },
     }
 }

@@ -9,7 +9,7 @@ use crate::format::frame::FrameHeader;
 use crate::index::trace_hash;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::Region;
-use crate::store::version::{ReadContext, Visible};
+use crate::store::version::{Form, ReadContext, Visible};
 use crate::time::{TimeRange, Timestamp};
 
 /// Cheap to clone; pins its files.
@@ -81,6 +81,21 @@ impl SegmentView {
     #[must_use]
     pub fn file_name(&self) -> &str {
         &self.visible.segment.pin.name
+    }
+
+    /// Digest of the file; `None` while it grows or waits for its footer.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 16]> {
+        match &self.visible.segment.form {
+            Form::Sealed { digest, .. } => Some(*digest),
+            Form::Open { .. } => None,
+        }
+    }
+
+    /// Where in the file a frame's header stands.
+    #[must_use]
+    pub fn offset(&self, entry: &FrameEntry) -> u64 {
+        entry.position.saturating_sub(self.visible.segment.base_position)
     }
 
     /// Number of events.

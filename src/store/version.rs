@@ -66,6 +66,8 @@ pub(crate) enum Form {
     },
     /// It never changes again (SEG-1): regions of the file, its directory in the footer.
     Sealed {
+        /// Of the whole file, as the manifest has it.
+        digest: [u8; 16],
         /// Of its footer.
         sections: Vec<Section>,
         /// Opened on first use.
