@@ -1,4 +1,5 @@
 //! The commands as a person or a script meets them: what they print where, and how they end.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

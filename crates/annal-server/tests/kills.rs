@@ -2,6 +2,7 @@
 //! verify finds no damage.
 //!
 //! One client lives through all kills: it reconnects and sends again what was not answered.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

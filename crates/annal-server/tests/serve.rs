@@ -1,4 +1,5 @@
 //! `annal serve` and those who send to it: addresses, locks, an orderly end, kills.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

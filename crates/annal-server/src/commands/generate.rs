@@ -161,7 +161,7 @@ fn shift(event: &mut Event, ns: i64) {
 /// Where the events go.
 enum Target {
     File { out: Box<dyn Write>, format: Format, written: u64, line: Vec<u8> },
-    Sink { sink: Sink, builder: BatchBuilder },
+    Sink { sink: Sink, builder: Box<BatchBuilder> },
 }
 
 impl Target {
@@ -178,7 +178,7 @@ impl Target {
 
     fn sink(mut sink: Sink) -> Outcome<Target> {
         sink.begin(random_id()?)?;
-        Ok(Target::Sink { sink, builder: BatchBuilder::new() })
+        Ok(Target::Sink { sink, builder: Box::default() })
     }
 
     fn take(&mut self, events: &[Event]) -> Outcome<()> {

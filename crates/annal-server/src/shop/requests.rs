@@ -57,7 +57,7 @@ pub(crate) fn play(
         user: format!("u-{}", random.skewed(20_000)),
         session: random.bytes::<8>().map(|b| format!("{b:02x}")).concat(),
         address: format!("198.51.{}.{}", random.below(100), random.below(254) + 1),
-        browser: *random.pick::<&'static str>(&BROWSERS),
+        browser: random.pick::<&'static str>(&BROWSERS),
     };
     let (method, route, act): (&str, &str, Act) = match random.below(100) {
         0..=29 => ("GET", "/", home),

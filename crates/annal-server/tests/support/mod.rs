@@ -1,4 +1,5 @@
 //! Starts the binary and looks at what it says.
+#![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,26 +8,26 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
 /// The command, with colours and configuration of the surroundings taken away.
-pub fn annal() -> Command {
+pub(crate) fn annal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_annal"));
     command.env_remove("NO_COLOR").stdin(Stdio::null());
     command
 }
 
 /// Runs to the end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     annal().args(arguments).output().unwrap()
 }
 
 /// Runs to the end, which must be this exit code; gives stdout.
-pub fn expect(code: i32, arguments: &[&str]) -> String {
+pub(crate) fn expect(code: i32, arguments: &[&str]) -> String {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs with this on stdin.
-pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = annal();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -36,39 +37,39 @@ pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// `{"count":N}` of the whole store.
-pub fn count(data: &Path) -> u64 {
+pub(crate) fn count(data: &Path) -> u64 {
     let line = expect(0, &["query", "--data", text(data), "--count", "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
     answer["count"].as_u64().unwrap()
 }
 
 /// A serving process. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// `http://127.0.0.1:PORT`
-    pub http: String,
+    pub(crate) http: String,
     /// `tcp://127.0.0.1:PORT`
-    pub tcp: String,
+    pub(crate) tcp: String,
     said: Option<JoinHandle<String>>,
 }
 
 impl Server {
     /// Serves the directory on free ports, and waits until it is ready.
-    pub fn start(data: &Path) -> Server {
+    pub(crate) fn start(data: &Path) -> Server {
         Server::start_at(data, "127.0.0.1:0", &[])
     }
 
     /// Serves with this TCP address and these options.
-    pub fn start_at(data: &Path, tcp: &str, options: &[&str]) -> Server {
+    pub(crate) fn start_at(data: &Path, tcp: &str, options: &[&str]) -> Server {
         let mut command = annal();
         command.args(["serve", "--data", text(data), "--http", "127.0.0.1:0", "--tcp", tcp]);
         let mut child = command.args(options).stderr(Stdio::piped()).spawn().unwrap();
@@ -91,19 +92,19 @@ impl Server {
     }
 
     /// Asks it to end in good order; gives the exit code and all it said.
-    pub fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         signal(&self.child, "TERM");
         let status = self.child.wait().unwrap();
         (status.code(), self.said.take().unwrap().join().unwrap())
     }
 
     /// Ends it without a chance to finish anything.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 }
@@ -117,7 +118,7 @@ impl Drop for Server {
 }
 
 /// Sends a signal by its name.
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
 }

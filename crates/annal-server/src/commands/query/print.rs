@@ -94,8 +94,8 @@ fn mark(event: &Event, paint: Paint) -> String {
 
 /// Reads events of a server's answer.
 pub(in crate::commands) fn parse_events(events: &[Box<RawValue>]) -> Outcome<Vec<Event>> {
-    let read = |event: &Box<RawValue>| json::read_event(event.get().as_bytes(), FAR_AHEAD);
-    events.iter().map(read).collect::<annal::Result<_>>().map_err(|error| {
+    let read = events.iter().map(|e| json::read_event(e.get().as_bytes(), FAR_AHEAD));
+    read.collect::<annal::Result<_>>().map_err(|error| {
         let what = format!("the server's answer holds an event that cannot be read: {error}");
         Failure::new(exit::UNREACHABLE, what)
     })
