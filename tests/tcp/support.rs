@@ -1,5 +1,5 @@
 //! A store in a temporary directory behind a server, and events that can be told apart.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test and bench uses its part")]
 
 use std::sync::Arc;
 
