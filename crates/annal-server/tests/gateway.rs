@@ -1,0 +1,9 @@
+//! The HTTP gateway from outside: a server in this process on a free port, a store in a fresh
+//! directory, and a plain client.
+
+#[path = "gateway/harness.rs"]
+mod harness;
+#[path = "gateway/refusals.rs"]
+mod refusals;
+#[path = "gateway/routes.rs"]
+mod routes;
