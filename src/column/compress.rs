@@ -4,6 +4,8 @@
 //! window of at most 8 MiB, no dictionary, no skippable frame, nothing behind it. All of that is
 //! read off the frame's header before anything is decompressed or allocated.
 
+use std::cell::RefCell;
+
 use zstd::zstd_safe;
 
 use crate::codec::Cursor;
@@ -69,6 +71,12 @@ impl std::fmt::Debug for Compressor {
     }
 }
 
+thread_local! {
+    /// Making a context asks the processor for its features, which under a hypervisor costs more
+    /// than to decompress a small payload: each thread keeps one.
+    static CONTEXT: RefCell<zstd_safe::DCtx<'static>> = RefCell::new(zstd_safe::DCtx::create());
+}
+
 /// Brings a stored payload back into exactly `raw_length` bytes.
 pub(super) fn decompress(codec: Codec, stored: &[u8], raw_length: usize) -> Result<Vec<u8>> {
     if raw_length > limits::BATCH_RAW_BYTES_MAX {
@@ -85,7 +93,8 @@ pub(super) fn decompress(codec: Codec, stored: &[u8], raw_length: usize) -> Resu
     }
     check_frame(stored, raw_length as u64)?;
     let mut raw = Vec::with_capacity(raw_length);
-    zstd_safe::decompress(&mut raw, stored).map_err(|code| {
+    let decompressed = CONTEXT.with_borrow_mut(|context| context.decompress(&mut raw, stored));
+    decompressed.map_err(|code| {
         Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))).in_field("payload")
     })?;
     if raw.len() != raw_length {

@@ -78,10 +78,27 @@ impl Stock {
     /// Everything a snapshot shows. Checksums are always checked; if `deep`, every event is compared
     /// with what was sent, field by field, and a difference makes the content unknown.
     pub fn recognise(&self, snapshot: &Snapshot, deep: bool) -> Result<Vec<Stored>> {
+        self.recognise_new(snapshot, deep, &mut BTreeMap::new())
+    }
+
+    /// As [`Stock::recognise`], but reads only batches that are not among those seen before; adds
+    /// the others to them.
+    pub fn recognise_new(
+        &self,
+        snapshot: &Snapshot,
+        deep: bool,
+        seen: &mut BTreeMap<u64, Stored>,
+    ) -> Result<Vec<Stored>> {
         let mut contents = Vec::new();
         for segment in snapshot.segments() {
             let directory = segment.directory()?;
             for entry in segment.frames(&directory) {
+                if let Some(stored) =
+                    seen.get(&entry.first_sequence).filter(|s| !deep && s.events == entry.events)
+                {
+                    contents.push(*stored);
+                    continue;
+                }
                 let (header, view) = segment.read(entry)?;
                 let payload = (header.payload_crc, header.stored_length);
                 let mut content = self.by_payload.get(&payload).copied();
@@ -101,12 +118,14 @@ impl Stock {
                     });
                     content = content.filter(|_| sent.eq(found.into_iter().map(sorted)));
                 }
-                contents.push(Stored {
+                let stored = Stored {
                     first_sequence: header.first_sequence,
                     events: header.events,
                     content: content.unwrap_or(UNKNOWN_CONTENT),
                     key: key(header.producer_id, header.epoch, header.batch_number),
-                });
+                };
+                seen.insert(stored.first_sequence, stored);
+                contents.push(stored);
             }
         }
         Ok(contents)

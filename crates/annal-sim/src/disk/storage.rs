@@ -12,7 +12,6 @@ use super::file::SimFile;
 use super::inode::Inode;
 use super::loss::Loss;
 use super::state::{Disk, refused};
-use crate::random::hash;
 
 /// A disk in memory that loses power, fails and lies as it is told; clones share it.
 #[derive(Clone)]
@@ -227,21 +226,6 @@ impl SimStorage {
             bytes.resize(offset + 1, 0);
         }
         bytes[offset] ^= bits;
-    }
-
-    /// A number that changes when any name or byte does.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        let mut all = 0;
-        for (name, bytes) in self.files() {
-            for (i, byte) in name.bytes().chain(bytes.iter().copied()).enumerate() {
-                if byte != 0 {
-                    all = hash([all, i as u64, u64::from(byte)]);
-                }
-            }
-            all = hash([all, bytes.len() as u64, 1]);
-        }
-        all
     }
 }
 

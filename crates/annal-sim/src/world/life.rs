@@ -189,6 +189,7 @@ impl World<'_> {
     /// A snapshot shows for ever what it showed first, whatever was deleted meanwhile.
     fn look_at_held(&mut self) {
         for (snapshot, contents) in std::mem::take(&mut self.held) {
+            self.seen.clear();
             let again = self.contents_of(&snapshot);
             if again.is_some_and(|again| again != contents) {
                 self.oracle.report(Violation::WrongBytes, "a snapshot changed");

@@ -9,6 +9,7 @@ mod producers;
 mod recovery;
 mod run;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annal::options::Retention;
@@ -68,6 +69,8 @@ pub struct World<'a> {
     clients: Vec<Client>,
     tickets: Vec<Waiting>,
     held: Vec<(Snapshot, Vec<Stored>)>,
+    /// What was read in this life: looked at again, a batch is not decompressed again.
+    seen: BTreeMap<u64, Stored>,
     /// An error was injected into this life: failures are not surprising.
     disturbed: bool,
     /// Batches refused because the disk was full.
@@ -107,6 +110,7 @@ impl<'a> World<'a> {
             clients: (0..3).map(Client::new).collect(),
             tickets: Vec::new(),
             held: Vec::new(),
+            seen: BTreeMap::new(),
             disturbed: false,
             refused_full: 0,
             closed: false,
@@ -148,7 +152,7 @@ impl<'a> World<'a> {
     /// What a store shows, as the oracle wants it; `None` if the power went meanwhile.
     fn contents_of(&mut self, snapshot: &Snapshot) -> Option<Vec<Stored>> {
         let deep = self.random.percent(self.settings.deep_percent);
-        match self.stock.recognise(snapshot, deep) {
+        match self.stock.recognise_new(snapshot, deep, &mut self.seen) {
             Ok(contents) => Some(contents),
             Err(error) => {
                 self.unless_expected(&error, "reading");

@@ -79,6 +79,7 @@ impl World<'_> {
         self.poll();
         self.held.clear();
         self.tickets.clear();
+        self.seen.clear();
         self.store = None;
         // What was refused for lack of space gave its sequences back.
         if !self.disturbed {
