@@ -100,10 +100,7 @@ fn in_frame(columns: &mut Columns<'_>, rows: &Selection, by: By) -> Result<Vec<(
         return Ok(Vec::new());
     }
     let grouping = Grouping::new(columns, by)?;
-    let mut counts: Packed<u64> = Packed::default();
-    for row in rows.iter() {
-        *counts.entry(grouping.key(row)).or_default() += 1;
-    }
+    let counts = grouping.count(rows, columns.header.max_time);
     let group = |(key, events): (u64, u64)| {
         let names = grouping.names(key)?;
         let text = |name: Option<&str>| name.map(str::to_owned);

@@ -6,9 +6,14 @@ use std::rc::Rc;
 use crate::column::{Field, Ints, Table, Texts};
 use crate::error::{Error, Result};
 use crate::query::By;
+use crate::query::count::Packed;
 use crate::query::decoded::Columns;
 use crate::query::evaluate::referred;
+use crate::query::selection::Selection;
 use crate::time::{MINUTE_NS, Timestamp};
+
+/// Cells of a table of counts.
+const CELLS_MAX: usize = 1 << 14;
 
 /// What tells the groups of one frame apart.
 pub(super) struct Grouping {
@@ -70,6 +75,49 @@ impl Grouping {
             minute_of(time).wrapping_sub(self.first_minute) as u64 & 0xffff_ffff
         });
         source << 48 | event_type << 32 | minute
+    }
+
+    /// How many of the rows are of each group that occurs.
+    pub(super) fn count(&self, rows: &Selection, last: Timestamp) -> Vec<(u64, u64)> {
+        let Some([sources, types, minutes]) = self.dense(last) else {
+            let mut counts: Packed<u64> = Packed::default();
+            rows.iter().for_each(|row| *counts.entry(self.key(row)).or_default() += 1);
+            return counts.into_iter().collect();
+        };
+        // Few groups are possible: a cell for each beats hashing.
+        let mut cells = vec![0u64; sources * types * minutes];
+        let mut strays: Packed<u64> = Packed::default();
+        for row in rows.iter() {
+            let key = self.key(row);
+            let (source, event_type) = ((key >> 48) as usize, (key >> 32 & 0xffff) as usize);
+            let minute = (key & 0xffff_ffff) as usize;
+            let inside = source < sources && event_type < types && minute < minutes;
+            let place = (source * types + event_type) * minutes + minute;
+            match cells.get_mut(place).filter(|_| inside) {
+                Some(cell) => *cell += 1,
+                None => *strays.entry(key).or_default() += 1,
+            }
+        }
+        let key = |place: usize| {
+            let (rest, minute) = (place / minutes, place % minutes);
+            ((rest / types) as u64) << 48 | ((rest % types) as u64) << 32 | minute as u64
+        };
+        let counted = cells.into_iter().enumerate().filter(|(_, events)| *events > 0);
+        counted.map(|(place, events)| (key(place), events)).chain(strays).collect()
+    }
+
+    /// Numbers of sources, types and minutes that can occur, if their product is small.
+    fn dense(&self, last: Timestamp) -> Option<[usize; 3]> {
+        let distinct = |texts: &Texts| texts.offsets.len().saturating_sub(1).max(1);
+        let sources = self.resources.as_ref().map_or(1, |(_, sources)| distinct(sources));
+        let types = self.types.as_ref().map_or(1, |types| distinct(types));
+        let minutes = match &self.times {
+            Some(_) => minute_of(last).checked_sub(self.first_minute)?.checked_add(1)?,
+            None => 1,
+        };
+        let minutes = usize::try_from(minutes).ok().filter(|m| *m <= CELLS_MAX)?;
+        let cells = sources.checked_mul(types)?.checked_mul(minutes)?;
+        (cells <= CELLS_MAX).then_some([sources, types, minutes])
     }
 
     /// The names of a group.
