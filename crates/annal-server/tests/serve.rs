@@ -68,7 +68,7 @@ fn settings_come_from_a_file_too() {
     let (data, config) = (directory.path().join("store"), directory.path().join("annal.toml"));
     fs::write(&config, "segment_bytes = \"64KiB\"\nretention_age = \"9000d\"\n").unwrap();
     let server = Server::start_at(&data, "127.0.0.1:0", &["--config", text(&config)]);
-    expect(0, &["generate", "--events", "20000", "--url", &server.tcp]);
+    expect(0, &["generate", "--events", "60000", "--url", &server.tcp]);
     assert_eq!(server.terminate().0, Some(0));
     let segments = expect(0, &["inspect", "--data", text(&data), "--json"]);
     assert!(segments.lines().filter(|l| l.contains("\"segment\"")).count() > 2, "{segments}");
