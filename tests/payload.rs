@@ -83,6 +83,7 @@ fn read_all(header: &FrameHeader, stored: &[u8]) -> annal::Result<usize> {
 }
 
 fn check_damaged(batch: &Batch, raw: Vec<u8>, what: &str) {
+    annal::column::examine(&raw);
     let header = header_for(batch, Codec::None, &raw, raw.len());
     let read = read_all(&header, &raw);
     if let Ok(checked) = Batch::from_frame(header, Bytes::from(raw), NOW) {

@@ -12,6 +12,7 @@ mod builder;
 mod compress;
 mod decode;
 mod encoding;
+mod examine;
 mod materialise;
 mod payload;
 mod schema;
@@ -23,5 +24,6 @@ pub use builder::{
     BATCH_FIELD, BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields,
     SpanEventFields, check_time,
 };
+pub use examine::examine;
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

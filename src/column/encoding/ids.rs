@@ -4,11 +4,11 @@
 //! |---|---|---|
 //! | dictionary | codes | the entries |
 //! | plain | | the id of each row |
-//! | reference | encoding (1 byte), bytes of tail (varint) and body of the distances | tail of the distances, then the ids of distance 0 |
+//! | reference | the distances: encoding, tail's length, body | their tail, then ids |
 //!
 //! A reference is for parent span ids only: most parents are spans of the same batch. The distance of
 //! a row is its number minus that of a row whose span id is the parent's; 0 says that the id itself
-//! is in the tail.
+//! is in the tail. The encoding takes one byte, the length is a varint.
 
 use hashbrown::HashTable;
 

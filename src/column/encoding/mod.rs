@@ -3,10 +3,11 @@
 //! Each encoding has `encode`, which appends to a body and a tail, and `decode`, which reads a whole
 //! body and tail of a known number of values and nothing else. The tail takes what looks like noise
 //! (bits of numbers, ids) and the body what zstd can make smaller: all tails stand together at the
-//! payload's end, where they do not spoil the literal codes of the rest. A decoder trusts neither lengths nor codes, and refuses
-//! bytes that its encoder would not have written where that is cheap to see (bits left over, unused
-//! codes), so that equal columns have equal bytes. The discriminants of [`Encoding`] are the codes
-//! on disk, for ever. See `storage-format.md`, "Payload".
+//! payload's end, where they do not spoil the literal codes of the rest.
+//!
+//! A decoder trusts neither lengths nor codes, and refuses bytes that its encoder would not have
+//! written where that is cheap to see (bits left over, unused codes), so that equal
+//! columns have equal bytes. The discriminants of [`Encoding`] are the codes on disk, for ever. See `storage-format.md`, "Payload".
 
 pub(crate) mod ids;
 pub(crate) mod integers;
