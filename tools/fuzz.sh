@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:?which target? cargo +nightly fuzz list}
 seconds=${2:-60}
-mkdir -p "fuzz/corpus-found/$target"
+mkdir -p "fuzz/corpus-found/$target" "fuzz/seeds/$target"
 # No input larger than this says anything new, and 2 GiB bounds what a hostile length may allocate.
 exec cargo +nightly fuzz run "$target" "fuzz/corpus-found/$target" "fuzz/seeds/$target" -- \
     -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 \
