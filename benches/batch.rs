@@ -1,6 +1,8 @@
 //! Batches in memory: encode from fields and from events, validate, decode whole and by column.
 //! Throughput is in events; the spans are made up and have eleven attributes each.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot run ends")]
+
 use std::hint::black_box;
 
 use annal::column::{BatchView, EventFields, Field, ResourceFields, ScopeFields, Table};

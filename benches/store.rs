@@ -1,6 +1,8 @@
 //! The store on a real disk: append with a sync behind it, open after a clean stop, recovery after a
 //! kill. The figures depend on the disk under the temporary directory.
 
+#![allow(clippy::disallowed_methods, reason = "measures the disk itself, by the wall clock")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ fn batch(seed: u64) -> Batch {
     for i in 0..EVENTS as u64 {
         let noise = (seed * EVENTS as u64 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut trace = [0; 16];
-        trace[..8].copy_from_slice(&(noise / 8 | 1).to_le_bytes());
+        trace[..8].copy_from_slice(&((noise / 8) | 1).to_le_bytes());
         let event = Event {
             time: Timestamp(1_700_000_000_000_000_000 + (seed * EVENTS as u64 + i) as i64 * 7_919),
             source: format!("service-{}", i % 12),

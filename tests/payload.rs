@@ -1,6 +1,8 @@
 //! Payloads: what is refused, and what comes back. Hostile and damaged ones have a named error, none
 //! panics, none is answered wrongly.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "payload/round_trip.rs"]
 mod round_trip;
 
@@ -228,14 +230,17 @@ fn a_handful_of_bytes_that_expands_to_gigabytes_is_refused_before_it_does() {
     assert_eq!(batch.events(), 65_536);
     // Constant integers, one long text for all rows, empties.
     let attribute = |i: u16, value_type: u8| {
-        vec![vec![2, 0, value_type, 2], i.to_be_bytes().map(|b| b & 0x7f).to_vec(), vec![0]]
-            .concat()
+        [vec![2, 0, value_type, 2], i.to_be_bytes().map(|b| b & 0x7f).to_vec(), vec![0]].concat()
     };
     let long = [&[1, 0x80, 0x80, 0x04][..], &[b'a'; 65_536]].concat();
     for (value_type, encoding, body) in [(2, 1, vec![0]), (1, 16, long), (0, 0, Vec::new())] {
         let mut columns = required();
         for i in 0..if value_type == 1 { 1 } else { 1_000 } {
-            columns.push((attribute((i / 100) << 8 | i % 100, value_type), encoding, body.clone()));
+            columns.push((
+                attribute(((i / 100) << 8) | (i % 100), value_type),
+                encoding,
+                body.clone(),
+            ));
         }
         let (header, stored) = handmade([1, 0, 65_536, 0, 0], columns);
         assert!(stored.len() < 20_000);

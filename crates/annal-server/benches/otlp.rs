@@ -47,7 +47,7 @@ fn span(number: u64) -> Span {
             text("k8s.pod.name", format!("cart-{}", number % 3)),
             text("thread.name", "worker".into()),
             attribute("thread.id", Value::IntValue((number % 16) as i64)),
-            attribute("cache.hit", Value::BoolValue(number % 2 == 0)),
+            attribute("cache.hit", Value::BoolValue(number.is_multiple_of(2))),
             attribute("ratio", Value::DoubleValue(mixed as f64 / u64::MAX as f64)),
         ],
         ..Span::default()

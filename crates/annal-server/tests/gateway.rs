@@ -1,6 +1,8 @@
 //! The HTTP gateway from outside: a server in this process on a free port, a store in a fresh
 //! directory, and a plain client.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "gateway/harness.rs"]
 mod harness;
 #[path = "gateway/refusals.rs"]

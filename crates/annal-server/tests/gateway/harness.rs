@@ -189,12 +189,12 @@ pub(crate) fn span(number: u64) -> Span {
     Span {
         trace_id: vec![7; 16],
         span_id: (number + 1).to_be_bytes().to_vec(),
-        name: if number % 2 == 0 { "even" } else { "odd" }.into(),
+        name: if number.is_multiple_of(2) { "even" } else { "odd" }.into(),
         kind: 2,
         start_time_unix_nano: end - 1_000_000 - number,
         end_time_unix_nano: end,
         attributes: vec![attribute("number", any_value::Value::IntValue(number as i64))],
-        status: (number % 10 == 0).then(|| Status { code: 2, message: "bad".into() }),
+        status: (number.is_multiple_of(10)).then(|| Status { code: 2, message: "bad".into() }),
         ..Span::default()
     }
 }
