@@ -9,7 +9,7 @@
 //! `net` (on by default) adds the asynchronous pipeline and the protocol on top of it.
 //!
 //! Layers import downward only, from the bottom up: words ([`error`], [`time`], [`event`],
-//! [`limits`], [`options`]); bytes (`codec`, [`format`], [`column`]) and disk ([`storage`]);
+//! [`limits`], [`options`]); bytes (`codec`, [`mod@format`], [`mod@column`]) and disk ([`storage`]);
 //! structures (`index`, [`segment`]); [`store`]; [`query`]; `ingest`; `net`.
 
 pub mod codec;
