@@ -68,6 +68,8 @@ fn payload(events: u64, event_type: &[u8], value: &[u8], time_ns: i64) -> Vec<u8
         out.extend_from_slice(column.id);
         out.extend([0, column.encoding]);
         put_varint(&mut out, column.body.len() as u64);
+        // No tail.
+        out.push(0);
     }
     columns.iter().for_each(|column| out.extend_from_slice(&column.body));
     out

@@ -8,11 +8,11 @@ use crate::otlp::{self, Rejections};
 
 /// What became of a chunk.
 #[derive(Debug, Default)]
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// Bytes of the file.
     pub(super) bytes: u64,
     /// What is fit to be stored, in the order of the file.
-    pub(super) batches: Vec<Batch>,
+    pub(crate) batches: Vec<Batch>,
     /// Events that were refused; 1 for a record that cannot be read at all.
     pub(super) rejected: u64,
     /// The first refusals: record or line, and why.
@@ -39,7 +39,7 @@ impl Decoded {
 }
 
 /// Decodes a chunk. What breaks a rule is left out and told; the rest is kept.
-pub(super) fn decode(chunk: &Chunk, format: Format, now: Timestamp) -> Decoded {
+pub(crate) fn decode(chunk: &Chunk, format: Format, now: Timestamp) -> Decoded {
     let mut decoded = Decoded { bytes: chunk.bytes.len() as u64, ..Decoded::default() };
     let mut builder = BatchBuilder::new();
     match format {

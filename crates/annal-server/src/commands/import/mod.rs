@@ -24,11 +24,10 @@ mod identity;
 mod pipeline;
 mod split;
 
-pub(super) use decode::is_logs;
-pub(crate) use split::Format;
+pub(super) use decode::{decode, is_logs};
+pub(crate) use split::{Format, Splitter};
 
 use decode::Decoded;
-use split::Splitter;
 
 /// Reads files of events into a store or a server.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,8 @@
 //! `annal bench`: what this machine does, from the encoder to the wire, each figure the median of
-//! some runs over the same made-up events. Everything appended is synced; nothing is timed twice.
+//! some runs over the same events, made up or recorded. Everything appended is synced; nothing is
+//! timed twice.
+
+mod material;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +11,15 @@ use annal::ingest::{Ingest, IngestOptions};
 use annal::net::{BlockingClient, ClientOptions, Server, ServerOptions};
 use annal::query::By;
 use annal::time::{Clock, SystemClock};
-use annal::{Batch, BatchBuilder, Event, Options, Query, Store, TimeRange, Timestamp, TraceId};
+use annal::{Batch, BatchBuilder, Event, Options, Query, Store, TimeRange};
 use serde_json::json;
 
-use super::generate::batches;
 use super::import::{is_logs, random_id};
 use crate::exit::{self, Failure, Outcome};
 use crate::otlp;
-use crate::shop;
 use crate::terminal::{Align, Paint, Table, bytes, count, duration, rate};
+
+use material::Material;
 
 /// Measures this machine: encode, append, ingest, decode, query.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,10 @@ pub(crate) struct Args {
     /// Runs per measurement; the median counts.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
+    /// Take the events from this file of OTLP requests (as `import --format otlp-proto` reads it)
+    /// instead of making some up.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Stores are made (and removed) below this directory: measure the disk that matters
     /// [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
@@ -34,15 +41,6 @@ pub(crate) struct Args {
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
-}
-
-/// What is measured over and over.
-struct Material {
-    events: Vec<Vec<Event>>,
-    encoded: Vec<Batch>,
-    requests: Vec<Vec<u8>>,
-    trace: Option<TraceId>,
-    count: u64,
 }
 
 /// One line of the answer.
@@ -83,10 +81,11 @@ pub(crate) fn run(args: Args) -> Outcome {
         return Ok(exit::DONE);
     }
     table(&figures).write(&mut out, Paint::stdout())?;
-    let each = stored as f64 / args.events as f64;
+    let handled = figures.iter().map(|f| f.events).max().unwrap_or(0);
+    let each = stored as f64 / handled.max(1) as f64;
     eprintln!(
         "{} events, {} stored, {each:.1} B each; medians of {} runs below {}",
-        count(args.events),
+        count(handled),
         bytes(stored),
         args.runs,
         below.display()
@@ -139,7 +138,10 @@ fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<u64> {
 }
 
 fn measure(args: &Args, directory: &Path) -> Outcome<(Vec<Figure>, u64)> {
-    let material = material(args)?;
+    let material = match &args.file {
+        Some(path) => Material::recorded(path, args.events)?,
+        None => Material::made_up(args.events)?,
+    };
     let stored = material.encoded.iter().map(Batch::frame_bytes).sum();
     let n = material.count;
     let mut figures = vec![
@@ -153,7 +155,18 @@ fn measure(args: &Args, directory: &Path) -> Outcome<(Vec<Figure>, u64)> {
         directory.join(runs.to_string())
     };
     figures.push(figure(args, "append and sync", n, || append(&material.encoded, &fresh()))?);
-    figures.push(figure(args, "TCP, encoded before", n, || tcp(&material.encoded, &fresh()))?);
+    figures.push(figure(args, "TCP, encoded before", n, || {
+        tcp(&fresh(), |send| material.encoded.iter().try_for_each(|batch| send(batch.clone())))
+    })?);
+    figures.push(figure(args, "TCP, encoding events", n, || {
+        let mut builder = BatchBuilder::new();
+        tcp(&fresh(), |send| {
+            material.events.iter().try_for_each(|events| {
+                events.iter().try_for_each(|event| builder.push(event))?;
+                send(builder.finish()?)
+            })
+        })
+    })?);
     let kept = fresh();
     append(&material.encoded, &kept)?;
     let store = Store::open_read_only(Options::new(&kept))?;
@@ -169,15 +182,6 @@ fn measure(args: &Args, directory: &Path) -> Outcome<(Vec<Figure>, u64)> {
         figures.push(figure(args, "trace by id", 0, || timed(|| Ok(snapshot.trace(id)?)))?);
     }
     Ok((figures, stored))
-}
-
-fn material(args: &Args) -> Outcome<Material> {
-    let start = Timestamp(SystemClock::new().now().as_ns() - 90_000_000_000_000);
-    let events: Vec<Vec<Event>> = batches(1, start, args.events).collect();
-    let encoded = encode(&events)?;
-    let requests = events.iter().flat_map(|e| shop::otlp::requests(e)).collect();
-    let trace = events.iter().flatten().nth(args.events as usize / 2).and_then(|e| e.trace_id);
-    Ok(Material { events, encoded, requests, trace, count: args.events })
 }
 
 fn encode(events: &[Vec<Event>]) -> Outcome<Vec<Batch>> {
@@ -226,8 +230,11 @@ fn append(batches: &[Batch], directory: &Path) -> Outcome<u64> {
     Ok(elapsed_ns)
 }
 
-/// The same through a server of this process, over the loopback.
-fn tcp(batches: &[Batch], directory: &Path) -> Outcome<u64> {
+/// The same through a server of this process, over the loopback; `produce` sends all batches.
+fn tcp(
+    directory: &Path,
+    produce: impl FnOnce(&mut dyn FnMut(Batch) -> annal::Result<()>) -> annal::Result<()>,
+) -> Outcome<u64> {
     make_parent(directory)?;
     let (store, _) = Store::open(Options::new(directory))?;
     let runtime = tokio::runtime::Runtime::new()
@@ -240,8 +247,8 @@ fn tcp(batches: &[Batch], directory: &Path) -> Outcome<u64> {
     let client =
         BlockingClient::connect(&address, ClientOptions { producer, ..ClientOptions::default() })?;
     let clock = SystemClock::new();
-    let tickets: Vec<annal::net::Ticket> =
-        batches.iter().map(|b| client.append(b.clone())).collect::<annal::Result<_>>()?;
+    let mut tickets = Vec::new();
+    produce(&mut |batch| client.append(batch).map(|ticket| tickets.push(ticket)))?;
     for ticket in tickets {
         ticket.wait()?;
     }
