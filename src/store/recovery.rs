@@ -258,7 +258,10 @@ impl Inspection {
             }
             previous = segment.header.log_end(segment.header.first_frame_position());
         }
-        let mut durable = self.manifest.log_end.end_position;
+        // A checkpoint covers what was durable when it was written, in the active segment too.
+        let covered = self.manifest.producers.map_or(0, |p| p.covers_position);
+        let mut durable = self.manifest.log_end.end_position.max(covered);
+        let mut log_end = self.manifest.log_end;
         let count = newer.len();
         let bases: Vec<u64> = newer.iter().map(|n| n.header.base_position).collect();
         for (i, segment) in newer.into_iter().enumerate() {
@@ -266,12 +269,22 @@ impl Inspection {
             let name = segment.name.clone();
             let found = judge_one(segment, end, &mut durable).map_err(|e| e.in_file(name))?;
             self.next_sequence = self.next_sequence.max(found.scan.next_sequence);
+            log_end = found.log_end();
             if i + 1 < count || found.sealed_length.is_some() {
                 self.adopted.push(found);
             } else {
                 self.torn_bytes = found.torn_bytes();
                 self.last = Some(found);
             }
+        }
+        if log_end.end_position < covered {
+            let what = format!(
+                "the log ends at position {}, although everything before {covered} had been \
+                 acknowledged as durable",
+                log_end.end_position
+            );
+            let missing = log_file_name(log_end.segment_id.saturating_add(1));
+            return Err(Error::corrupt(what).in_file(missing).at(0));
         }
         if !self.clean {
             // None that a lost group was given is used again.
