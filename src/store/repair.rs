@@ -32,6 +32,9 @@ pub(crate) struct Repaired {
 
 /// Changes the directory as the inspection demands.
 pub(crate) fn repair(storage: &dyn Storage, found: &mut Inspection, salt: u64) -> Result<Repaired> {
+    // A process that was killed before it synced the directory leaves names behind that a power loss
+    // would take back: what the manifest says must be durable before anything goes because of it.
+    storage.sync_dir()?;
     for name in &found.orphans {
         set_aside(storage, name)?;
     }
