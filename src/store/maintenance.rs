@@ -49,9 +49,9 @@ impl Maintenance {
         let now = core.clock.monotonic_ns();
         let done = self.work(core, now);
         match done {
-            // Nothing has changed; space may be free later.
-            Err(error) if error.kind() == ErrorKind::Full => {
-                core.state().space_low = true;
+            // Nothing has changed; there may be space, or a file less open, later.
+            Err(error) if error.changed_nothing() => {
+                core.state().space_low |= error.kind() == ErrorKind::Full;
                 Ok(Next::At(now.saturating_add(CHECK_EVERY_NS)))
             }
             Err(error) => Err(core.poison(&error)),
@@ -190,7 +190,7 @@ impl Maintenance {
         let Some(new) = checkpoint else { return committed };
         let unnamed = match &committed {
             Ok(()) => old.map(|p| p.number),
-            Err(error) if error.kind() == ErrorKind::Full => Some(new.number),
+            Err(error) if error.changed_nothing() => Some(new.number),
             Err(_) => None,
         };
         if let Some(number) = unnamed {
@@ -251,39 +251,29 @@ impl Maintenance {
 }
 
 /// Writes the footer of a segment and cuts the file to its length; gives the digest of the file.
+///
+/// A footer that is there already may be in the page cache only: after a sync that failed, the next
+/// one succeeds without having written anything. So the file is made long again, as an unsealed one
+/// is, and everything that makes it a sealed one is written anew.
 fn seal(ended: &Ended) -> Result<(Tail, [u8; 16])> {
     let in_file = |e: Error| e.in_file(&ended.segment.pin.name);
     let end = ended.summary.end_position - ended.summary.base_position;
     let bytes = encode_tail(&ended.header, &ended.summary, &ended.directory)?;
     let length = end + bytes.len() as u64;
-    if ended.sealed_length.is_none() {
-        let file = &*ended.file;
-        write_all_at(file, end, &bytes).map_err(in_file)?;
-        file.sync_data().map_err(unknown)?;
-        file.truncate(length).map_err(unknown)?;
+    let file = &*ended.file;
+    if ended.was_sealed {
+        file.truncate(ended.header.declared_length).map_err(in_file)?;
+        // Else a footer half written anew could be found in a file that is short already.
         file.sync_all().map_err(unknown)?;
     }
-    let tail = read_tail(&*ended.file, ended.sealed_length.unwrap_or(length), &ended.header)
-        .map_err(in_file)?;
+    write_all_at(file, end, &bytes).map_err(in_file)?;
+    file.sync_data().map_err(unknown)?;
+    file.truncate(length).map_err(unknown)?;
+    file.sync_all().map_err(unknown)?;
+    let tail = read_tail(file, length, &ended.header).map_err(in_file)?;
     let mut digest = ended.digest.clone();
-    match ended.sealed_length {
-        None => digest.update(&bytes),
-        Some(length) => update_from(&mut digest, ended, end, length)?,
-    }
-    Ok((tail, digest.digest128().to_be_bytes()))
-}
-
-/// The footer of a segment that was sealed already, as it stands in the file.
-fn update_from(
-    digest: &mut xxhash_rust::xxh3::Xxh3,
-    ended: &Ended,
-    end: u64,
-    length: u64,
-) -> Result<()> {
-    let mut bytes = vec![0; usize::try_from(length - end).unwrap_or(usize::MAX)];
-    crate::storage::read_exact_at(&*ended.file, end, &mut bytes)?;
     digest.update(&bytes);
-    Ok(())
+    Ok((tail, digest.digest128().to_be_bytes()))
 }
 
 /// A sealed segment as readers hold it.

@@ -226,7 +226,8 @@ fn ended_segment(segment: NewerSegment, file: Arc<dyn File>) -> Ended {
         form,
     });
     let (summary, digest) = (scan.summary, scan.digest);
-    Ended { header, file, directory, summary, digest, segment, sealed_length }
+    let was_sealed = sealed_length.is_some();
+    Ended { header, file, directory, summary, digest, segment, was_sealed }
 }
 
 fn visible(ended: &Ended) -> Visible {
