@@ -28,8 +28,8 @@ impl ManifestLog {
         &self.newest
     }
 
-    /// Makes the next manifest durable. `Full` means that nothing has changed; after any other
-    /// error nobody knows.
+    /// Makes the next manifest durable. `Full` and `Busy` mean that nothing has changed; after any
+    /// other error nobody knows.
     pub(crate) fn commit(
         &mut self,
         storage: &dyn Storage,
@@ -45,12 +45,22 @@ impl ManifestLog {
         }
         write_new_file(storage, &manifest_file_name(next.number), &bytes)?;
         self.newest = next;
+        match self.remove_old(storage) {
+            // The edit is durable; what stays now goes at the next open.
+            Err(error) if error.changed_nothing() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Removes what is older than those kept.
+    fn remove_old(&self, storage: &dyn Storage) -> Result<()> {
         let kept = limits::MANIFESTS_KEPT as u64;
-        if let Some(old) = self.newest.number.checked_sub(kept).filter(|&old| old > 0) {
-            let name = manifest_file_name(old);
-            if storage.list()?.iter().any(|e| e.name == name) {
-                storage.remove(&name)?;
-            }
+        let Some(old) = self.newest.number.checked_sub(kept).filter(|&old| old > 0) else {
+            return Ok(());
+        };
+        let name = manifest_file_name(old);
+        if storage.list()?.iter().any(|e| e.name == name) {
+            storage.remove(&name)?;
         }
         Ok(())
     }
@@ -77,33 +87,25 @@ pub(crate) fn read_newest(storage: &dyn Storage, entries: &[Entry]) -> Result<Op
 }
 
 /// Makes a file whose name appears only when its content is durable; the name is durable on return.
-/// `Full` means that nothing has changed.
+/// `Full` and `Busy` mean that nothing has changed.
 pub(crate) fn write_new_file(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = format!("{name}.tmp");
-    if let Err(error) = write_temporary(storage, &temporary, bytes) {
-        // A full disk may have refused the name itself.
-        let is_there = || Ok::<_, Error>(storage.list()?.iter().any(|e| e.name == temporary));
-        if error.kind() == ErrorKind::Full && is_there()? {
+    // Where no file could be made there is none.
+    let file = storage.create(&temporary)?;
+    if let Err(error) = write_all_at(&*file, 0, bytes) {
+        if error.changed_nothing() {
             storage.remove(&temporary)?;
         }
         return Err(error);
     }
+    file.sync_all().map_err(unknown)?;
     storage.rename(&temporary, name, false).map_err(unknown)?;
     storage.sync_dir().map_err(unknown)
 }
 
-fn write_temporary(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
-    let file = storage.create(name)?;
-    write_all_at(&*file, 0, bytes)?;
-    file.sync_all().map_err(unknown)
-}
-
-/// A failure after which nobody knows what is on disk is never taken for a full disk.
+/// A failure after which nobody knows what is on disk is never taken for one that changed nothing.
 pub(crate) fn unknown(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Full => Error::new(ErrorKind::Io, error.message()),
-        _ => error,
-    }
+    if error.changed_nothing() { Error::new(ErrorKind::Io, error.message()) } else { error }
 }
 
 #[cfg(test)]
