@@ -1,5 +1,5 @@
-//! The table of verdicts of `storage-format.md`, "Recovery": one test a row. An open that refuses
-//! has changed nothing and refuses again (REC-1).
+//! The table of verdicts of `storage-format.md`, "Verdicts at open": one test a row. An open that
+//! refuses has changed nothing and refuses again (REC-1).
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -236,6 +236,22 @@ fn old_unnamed_files_and_temporary_ones_are_left_over_and_removed() {
     assert!(report.clean);
     assert_eq!(events(&store), 3);
     assert!(content(&disk) == before);
+}
+
+#[test]
+fn a_temporary_file_with_a_name_that_no_store_makes_is_left_alone() {
+    for disk in [closed(3), killed(3), SimStorage::new()] {
+        let strange = ["my_notes.tmp", "a b.tmp", ".hidden.tmp", "caf\u{e9}.tmp"];
+        for name in strange {
+            disk.put(name, vec![1, 2]);
+        }
+        disk.put("left-over.tmp", vec![1]);
+        let (store, _) = open(&disk).unwrap();
+        store.close().unwrap();
+        let files = disk.files();
+        assert!(strange.iter().all(|name| files[*name] == [1, 2]));
+        assert!(!files.contains_key("left-over.tmp"));
+    }
 }
 
 #[test]
