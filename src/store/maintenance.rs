@@ -16,7 +16,7 @@ use crate::storage::write_all_at;
 use crate::store::Next;
 use crate::store::manifest_log::{ManifestLog, unknown, write_new_file};
 use crate::store::retention::retired;
-use crate::store::state::{Core, Ended};
+use crate::store::state::{Core, Ended, Mode};
 use crate::store::version::{Form, Pin, Segment, Visible};
 
 /// How often retention, pins and free space are looked at.
@@ -43,7 +43,8 @@ impl Maintenance {
 
     /// One step; see the module.
     pub(crate) fn step(&mut self, core: &Core) -> Result<Next> {
-        if core.state().is_poisoned() {
+        // A store that was opened for reading or is closed changes nothing.
+        if !matches!(core.state().mode, Mode::Open) {
             return Ok(Next::Idle);
         }
         let now = core.clock.monotonic_ns();
@@ -64,18 +65,23 @@ impl Maintenance {
         if due {
             self.next_check_ns = now.saturating_add(CHECK_EVERY_NS);
             self.check_space(core)?;
-        }
-        if self.seal_next(core)? {
-            self.checkpoint_if_far(core)?;
-            self.retire(core)?;
-            self.unlink_unpinned(core)?;
-            return Ok(Next::Now);
-        }
-        if due {
-            self.retire(core)?;
+            // Whatever the disk refuses below, this gives space back.
             self.unlink_unpinned(core)?;
         }
-        Ok(Next::At(self.next_check_ns))
+        let sealed = self.seal_next(core).and_then(|sealed| {
+            if sealed {
+                self.checkpoint_if_far(core)?;
+            }
+            Ok(sealed)
+        });
+        match sealed {
+            Err(error) if !error.changed_nothing() => return Err(error),
+            Ok(false) if !due => return Ok(Next::At(self.next_check_ns)),
+            _ => {}
+        }
+        self.retire(core)?;
+        self.unlink_unpinned(core)?;
+        sealed.map(|sealed| if sealed { Next::Now } else { Next::At(self.next_check_ns) })
     }
 
     /// Seals the oldest segment that waits for it; false if none does.
@@ -146,6 +152,7 @@ impl Maintenance {
         drop(state);
         core.counters.add_retired(removed.len());
         self.unlink.append(&mut removed);
+        self.count_pinned(core);
         Ok(())
     }
 
@@ -223,6 +230,7 @@ impl Maintenance {
             .into_iter()
             .partition(|pin| Arc::strong_count(pin) == 1);
         self.unlink = pinned;
+        self.count_pinned(core);
         if free.is_empty() {
             return Ok(());
         }
@@ -244,9 +252,9 @@ impl Maintenance {
         self.manifests.newest()
     }
 
-    /// Bytes of files that only snapshots keep.
-    pub(crate) fn pinned_bytes(&self) -> u64 {
-        self.unlink.iter().map(|pin| pin.length()).sum()
+    /// Puts on record how many bytes of files only snapshots keep.
+    fn count_pinned(&self, core: &Core) {
+        core.counters.set_pinned_bytes(self.unlink.iter().map(|pin| pin.length()).sum());
     }
 }
 

@@ -277,7 +277,6 @@ impl Core {
 
     fn stats(&self) -> StoreStats {
         let mut stats = self.counters.stats();
-        stats.pinned_bytes = self.maintenance().pinned_bytes();
         let state = self.state();
         stats.queue_bytes = state.in_flight_bytes as u64;
         stats.segments =
