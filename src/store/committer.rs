@@ -41,7 +41,7 @@ const SEAL_SMALL_AFTER_NS: u64 = 30 * SECOND_NS as u64;
 /// Lengths of the first full segments: many small stores must stay small.
 const YOUNG_SEGMENTS: [u64; 3] = [1 << 20, 4 << 20, 16 << 20];
 /// Declared lengths are multiples of a page.
-const LENGTH_STEP: u64 = 4_096;
+pub(crate) const LENGTH_STEP: u64 = 4_096;
 
 /// See the module.
 pub(crate) struct Committer {

@@ -2,7 +2,8 @@
 //!
 //! 1. Write to `<name>.tmp`, sync the file.
 //! 2. Rename without replacing, sync the directory: now the edit is durable.
-//! 3. Remove what is older than the last [`limits::MANIFESTS_KEPT`]; they are for diagnosis.
+//! 3. Remove what is older than the last [`limits::MANIFESTS_KEPT`]; they are for diagnosis, and on a
+//!    full disk the older ones make room for the next.
 //!
 //! The same steps make every other file that a manifest names.
 
@@ -43,13 +44,33 @@ impl ManifestLog {
             let what = "the manifest is too long: shorten the retention or use larger segments";
             return Err(Error::new(ErrorKind::Full, what));
         }
-        write_new_file(storage, &manifest_file_name(next.number), &bytes)?;
+        let name = manifest_file_name(next.number);
+        let mut written = write_new_file(storage, &name, &bytes);
+        while matches!(&written, Err(e) if e.kind() == ErrorKind::Full)
+            && self.remove_oldest(storage)?
+        {
+            written = write_new_file(storage, &name, &bytes);
+        }
+        written?;
         self.newest = next;
         match self.remove_old(storage) {
             // The edit is durable; what stays now goes at the next open.
             Err(error) if error.changed_nothing() => Ok(()),
             outcome => outcome,
         }
+    }
+
+    /// Gives the space of the oldest manifest back, which is kept for diagnosis only; false if there is
+    /// none but the newest.
+    fn remove_oldest(&self, storage: &dyn Storage) -> Result<bool> {
+        let entries = storage.list()?;
+        let numbers = entries.iter().filter_map(|e| parse_manifest_file_name(&e.name));
+        let Some(oldest) = numbers.filter(|&n| n < self.newest.number).min() else {
+            return Ok(false);
+        };
+        storage.remove(&manifest_file_name(oldest))?;
+        storage.sync_dir().map_err(unknown)?;
+        Ok(true)
     }
 
     /// Removes what is older than those kept.
