@@ -1,12 +1,15 @@
-//! Verify of an open store, while maintenance goes on.
+//! Verify of an open store while maintenance goes on, and of a checkpoint that claims too much.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::*;
+use crate::format::manifest::manifest_file_name;
+use crate::format::producers::producers_file_name;
 use crate::options::Retention;
 use crate::storage::{Entry, File, Lock, LockMode};
+use crate::store::manifest_log::read_newest;
 
 type Hook = Box<dyn FnOnce() + Send>;
 
@@ -84,4 +87,26 @@ fn a_checkpoint_that_is_replaced_during_a_verify_is_no_damage() {
         assert!(report.damage.is_empty(), "{:?}", report.damage);
     });
     assert_ne!(checkpoint().unwrap(), before, "it was replaced meanwhile");
+}
+
+#[test]
+fn a_checkpoint_longer_than_one_can_be_is_corrupt_and_never_read_into_memory() {
+    let bench = Bench::new();
+    let (store, _) = bench.open();
+    append(&store, numbered(0)).unwrap();
+    store.close().unwrap();
+    let entries = bench.storage.list().unwrap();
+    let mut manifest = read_newest(&*bench.storage, &entries).unwrap().unwrap();
+    let record = manifest.producers.as_mut().unwrap();
+    record.file_length = 1 << 45;
+    let name = producers_file_name(record.number);
+    bench.storage.open(&name, true).unwrap().allocate(1 << 45).unwrap();
+    manifest.number += 1;
+    let file = bench.storage.create(&manifest_file_name(manifest.number)).unwrap();
+    file.write_at(0, &manifest.encode()).unwrap();
+    let error = bench.try_open().err().unwrap();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::Corrupt, Some(name.as_str())));
+    let found = Store::verify_with(&*bench.storage, &bench.options, &mut |_| {}).unwrap();
+    assert_eq!(found.damage.len(), 1);
+    assert_eq!(found.damage[0].file(), Some(name.as_str()));
 }
