@@ -221,8 +221,8 @@ impl Error {
         self
     }
 
-    /// Whether a call to storage that failed with this has changed nothing, and may succeed later: the
-    /// disk was full, or a file could not be opened because too many are.
+    /// Whether a call to storage that failed with this has changed nothing and may succeed later:
+    /// the disk was full, or a file could not be opened because too many are.
     pub(crate) fn changed_nothing(&self) -> bool {
         matches!(self.detail.kind, ErrorKind::Full | ErrorKind::Busy)
     }

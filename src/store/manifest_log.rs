@@ -60,8 +60,8 @@ impl ManifestLog {
         }
     }
 
-    /// Gives the space of the oldest manifest back, which is kept for diagnosis only; false if there is
-    /// none but the newest.
+    /// Gives the space of the oldest manifest back, which is kept for diagnosis only; false if there
+    /// is none but the newest.
     fn remove_oldest(&self, storage: &dyn Storage) -> Result<bool> {
         let entries = storage.list()?;
         let numbers = entries.iter().filter_map(|e| parse_manifest_file_name(&e.name));
