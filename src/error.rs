@@ -41,7 +41,7 @@ pub enum ErrorKind {
     Unsupported,
     /// No space is left; nothing was stored; reads and retention go on.
     Full,
-    /// Too much is in flight; nothing was stored.
+    /// Too much is in flight, or too many files are open; nothing was stored.
     Busy,
     /// Another process holds the store.
     Locked,
@@ -167,14 +167,20 @@ impl Error {
         closed Closed;
     }
 
-    /// An operating-system error, with what was attempted. Full disks become [`ErrorKind::Full`].
+    /// An operating-system error, with what was attempted. Full disks become [`ErrorKind::Full`], and
+    /// what failed because too many files are open becomes [`ErrorKind::Busy`].
     #[must_use]
     pub fn io(attempted: impl Into<String>, cause: std::io::Error) -> Error {
         let full = matches!(
             cause.kind(),
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
         );
-        let kind = if full { ErrorKind::Full } else { ErrorKind::Io };
+        let too_many = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        let kind = match cause.raw_os_error() {
+            _ if full => ErrorKind::Full,
+            Some(code) if too_many.iter().any(|e| e.raw_os_error() == code) => ErrorKind::Busy,
+            _ => ErrorKind::Io,
+        };
         let mut error = Error::new(kind, format!("{}: {cause}", attempted.into()));
         error.detail.cause = Some(Box::new(cause));
         error
@@ -213,6 +219,12 @@ impl Error {
     pub fn retry_after_ms(mut self, ms: u64) -> Error {
         self.detail.retry_after_ms = Some(ms);
         self
+    }
+
+    /// Whether a call to storage that failed with this has changed nothing and may succeed later:
+    /// the disk was full, or a file could not be opened because too many are.
+    pub(crate) fn changed_nothing(&self) -> bool {
+        matches!(self.detail.kind, ErrorKind::Full | ErrorKind::Busy)
     }
 
     /// What the caller has to tell apart.

@@ -7,7 +7,7 @@
 
 use crate::codec::{Cursor, crc32};
 use crate::error::{Error, Result};
-use crate::format::segment::LogEnd;
+use crate::format::segment::{LogEnd, NUMBER_MAX};
 use crate::format::version::{FORMAT_VERSION, is_readable};
 use crate::limits;
 use crate::time::Timestamp;
@@ -196,10 +196,29 @@ impl Manifest {
         if log_ends != 1 {
             return Err(Error::invalid(format!("{log_ends} records of the log's end, not 1")));
         }
+        manifest.check_numbers()?;
         if !manifest.segments.is_sorted_by(|a, b| a.segment_id < b.segment_id) {
             return Err(Error::invalid("the segments are not in order of their ids"));
         }
         Ok(manifest)
+    }
+}
+
+impl Manifest {
+    /// Whatever is counted on from here stays below the limit that frames and segments keep too.
+    fn check_numbers(&self) -> Result<()> {
+        let end = &self.log_end;
+        let own = [self.number, end.segment_id, end.end_position, self.next_sequence];
+        let segments = self.segments.iter().flat_map(|s| {
+            let positions = [s.segment_id, s.file_length, s.base_position, s.end_position];
+            positions.into_iter().chain([s.first_sequence, s.next_sequence, s.events])
+        });
+        let producers =
+            self.producers.iter().flat_map(|p| [p.number, p.file_length, p.covers_position]);
+        if own.into_iter().chain(segments).chain(producers).any(|n| n >= NUMBER_MAX) {
+            return Err(Error::invalid("a number, position, sequence or length is too large"));
+        }
+        Ok(())
     }
 }
 
@@ -269,6 +288,7 @@ pub fn parse_manifest_file_name(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn sample() -> Manifest {
         let segment = SegmentRecord {
@@ -324,5 +344,32 @@ mod tests {
         bytes.extend_from_slice(&crc.to_le_bytes());
         let error = Manifest::decode(&bytes).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_number_that_could_not_be_counted_on_from_is_refused() {
+        let refuses = |change: fn(&mut Manifest)| {
+            let mut manifest = sample();
+            change(&mut manifest);
+            Manifest::decode(&manifest.encode()).is_err_and(|e| e.kind() == ErrorKind::Invalid)
+        };
+        assert!(!refuses(|m| m.number = NUMBER_MAX - 1));
+        assert!(refuses(|m| m.number = NUMBER_MAX));
+        assert!(refuses(|m| m.number = u64::MAX));
+        assert!(refuses(|m| m.log_end.segment_id = u64::MAX));
+        assert!(refuses(|m| m.log_end.end_position = NUMBER_MAX));
+        assert!(refuses(|m| m.next_sequence = NUMBER_MAX));
+        assert!(refuses(|m| m.segments[1].file_length = u64::MAX));
+        assert!(refuses(|m| m.segments[1].end_position = u64::MAX));
+        let producers: [fn(&mut ProducersRecord); 3] = [
+            |p| p.number = u64::MAX,
+            |p| p.file_length = NUMBER_MAX,
+            |p| p.covers_position = NUMBER_MAX,
+        ];
+        for change in producers {
+            let mut manifest = sample();
+            change(manifest.producers.as_mut().unwrap());
+            assert!(Manifest::decode(&manifest.encode()).is_err());
+        }
     }
 }

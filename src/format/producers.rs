@@ -13,6 +13,15 @@ use crate::time::Timestamp;
 /// First bytes of each producer checkpoint.
 pub const PRODUCERS_MAGIC: [u8; 8] = *b"ANLprod\n";
 
+/// Bytes of the head, of a record and of a remembered batch.
+const HEAD_BYTES: usize = 40;
+const RECORD_BYTES: usize = 40;
+const PAIR_BYTES: usize = 16;
+/// No checkpoint has more bytes.
+pub const PRODUCERS_BYTES_MAX: usize = HEAD_BYTES
+    + limits::PRODUCERS_MAX * (RECORD_BYTES + limits::PRODUCER_BATCHES_MAX * PAIR_BYTES)
+    + 4;
+
 /// What is remembered of one producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerRecord {

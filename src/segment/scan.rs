@@ -5,7 +5,7 @@
 //!    this very file (salt, segment and position make a false one negligible): what they record as
 //!    durable tells a torn tail from corruption.
 //!
-//! Nothing is decided here and nothing is changed. See `storage-format.md`, "Recovery".
+//! Nothing is decided here and nothing is changed. See `storage-format.md`, "Verdicts at open".
 
 use std::collections::HashMap;
 

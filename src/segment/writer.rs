@@ -10,12 +10,12 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::column::{Batch, Series};
 use crate::error::Result;
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, frame_bytes};
-use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name};
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::index::TraceFilter;
 use crate::segment::scan::{DirectoryBuilder, Scan};
 use crate::segment::tail::TailBound;
 use crate::segment::{Directory, FrameEntry, SegmentSummary};
-use crate::storage::{File, Storage, write_all_at};
+use crate::storage::{File, write_all_at};
 use crate::time::Timestamp;
 
 /// Bytes collected before they are handed to the kernel: few calls, and they stay in the cache.
@@ -44,10 +44,8 @@ struct Group {
 }
 
 impl LogWriter {
-    /// Makes a segment's file: allocated, its header and name durable.
-    pub(crate) fn create(storage: &dyn Storage, header: SegmentHeader) -> Result<LogWriter> {
-        let name = log_file_name(header.segment_id);
-        let file = storage.create(&name)?;
+    /// Begins a segment in a new file: allocates it and writes the header.
+    pub(crate) fn begin_file(file: Arc<dyn File>, header: SegmentHeader) -> Result<LogWriter> {
         file.allocate(header.declared_length)?;
         let bytes = header.encode();
         write_all_at(&*file, 0, &bytes)?;

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub struct DiskStorage {
     directory: OwnedFd,
     path: PathBuf,
     read_mode: ReadMode,
+    /// Something may have been moved to `orphans/` since it was synced last, before this process too.
+    orphans_unsynced: AtomicBool,
 }
 
 impl DiskStorage {
@@ -56,7 +59,8 @@ impl DiskStorage {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
             .map_err(|e| Error::io(format!("open {}", path.display()), e.into()))?;
-        Ok(DiskStorage { directory, path: path.to_owned(), read_mode })
+        let orphans_unsynced = AtomicBool::new(true);
+        Ok(DiskStorage { directory, path: path.to_owned(), read_mode, orphans_unsynced })
     }
 
     fn failed(&self, attempted: &str, name: &str, errno: Errno) -> Error {
@@ -100,15 +104,21 @@ impl DiskStorage {
         }
     }
 
+    /// Opens a file, which can fail while too many are: so only when there is something to sync.
     fn sync_orphans(&self) -> Result<()> {
+        if !self.orphans_unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let open = || rustix::fs::openat(&self.directory, ORPHANS_NAME, flags, Mode::empty());
         match retry_on_intr(open) {
             Ok(orphans) => retry_on_intr(|| rustix::fs::fsync(&orphans))
-                .map_err(|e| self.failed("sync", ORPHANS_NAME, e)),
-            Err(Errno::NOENT) => Ok(()),
-            Err(e) => Err(self.failed("open", ORPHANS_NAME, e)),
+                .map_err(|e| self.failed("sync", ORPHANS_NAME, e))?,
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(self.failed("open", ORPHANS_NAME, e)),
         }
+        self.orphans_unsynced.store(false, Ordering::Release);
+        Ok(())
     }
 }
 
@@ -151,6 +161,7 @@ impl Storage for DiskStorage {
         check_name(to)?;
         if to.contains('/') {
             self.make_orphans()?;
+            self.orphans_unsynced.store(true, Ordering::Release);
         }
         let dir = &self.directory;
         let renamed = if replace {

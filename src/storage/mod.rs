@@ -98,7 +98,8 @@ pub trait File: Send + Sync + 'static {
     /// Makes the file at least `length` long, with space for it reserved and zeroes where nothing
     /// was. Never shortens. After an error the file may have any length up to `length`.
     fn allocate(&self, length: u64) -> Result<()>;
-    /// Cuts the file to `length` and gives the rest back.
+    /// Cuts the file to `length` and gives the rest back; a shorter one gets zeroes behind it,
+    /// without space reserved for them.
     fn truncate(&self, length: u64) -> Result<()>;
     /// Makes all written bytes and the length durable.
     fn sync_data(&self) -> Result<()>;

@@ -43,6 +43,13 @@ impl Region {
         })
     }
 
+    /// Whether it is part of a mapping: what is read of it twice comes from the same pages. Else it
+    /// was read for whoever asked.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.owner, Owner::Mapped(_))
+    }
+
     /// A part of this region; `None` if it does not lie inside.
     #[must_use]
     pub fn slice(&self, start: usize, length: usize) -> Option<Region> {

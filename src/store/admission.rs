@@ -1,6 +1,6 @@
 //! The door: what may enter the queue, decided in one place and as a whole.
 
-use crate::column::Batch;
+use crate::column::{Batch, check_time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::ProducerId;
 use crate::format::frame::FrameKind;
@@ -9,6 +9,7 @@ use crate::store::completion::{Completion, parts};
 use crate::store::producers::{Decision, RETRY_AFTER_MS};
 use crate::store::state::{Core, Pending};
 use crate::store::ticket::{Ack, Completer, Ticket, ticket};
+use crate::time::Timestamp;
 
 /// How long producers are asked to wait while the disk is full.
 const FULL_RETRY_AFTER_MS: u64 = 5_000;
@@ -16,7 +17,8 @@ const FULL_RETRY_AFTER_MS: u64 = 5_000;
 impl Core {
     /// All batches enter or none does.
     pub(crate) fn append(&self, batches: Vec<Batch>) -> Result<Ticket> {
-        batches.iter().try_for_each(check_batch)?;
+        let now = self.clock.now();
+        batches.iter().try_for_each(|batch| check_batch(batch, now))?;
         let (waiter, completer) = ticket();
         self.admit(batches, completer)?;
         Ok(waiter)
@@ -90,8 +92,9 @@ pub(crate) fn queued_bytes(batch: &Batch) -> usize {
     usize::try_from(batch.frame_bytes()).unwrap_or(usize::MAX)
 }
 
-/// A batch comes validated; this holds what only the store knows of it.
-fn check_batch(batch: &Batch) -> Result<()> {
+/// A batch comes validated; this holds what only the store knows of it. Whoever built it in this
+/// process had no clock to hold its times against.
+fn check_batch(batch: &Batch, now: Timestamp) -> Result<()> {
     let h = &batch.header;
     if h.kind != FrameKind::Batch || h.events == 0 {
         return Err(Error::invalid("a batch without events").in_field("events"));
@@ -105,5 +108,6 @@ fn check_batch(batch: &Batch) -> Result<()> {
         let what = "fields that the store stamps are not zero";
         return Err(Error::invalid(what).in_field("salt..durable_position, first_sequence"));
     }
-    Ok(())
+    check_time(h.min_time, now)?;
+    check_time(h.max_time, now)
 }

@@ -41,7 +41,7 @@ const SEAL_SMALL_AFTER_NS: u64 = 30 * SECOND_NS as u64;
 /// Lengths of the first full segments: many small stores must stay small.
 const YOUNG_SEGMENTS: [u64; 3] = [1 << 20, 4 << 20, 16 << 20];
 /// Declared lengths are multiples of a page.
-const LENGTH_STEP: u64 = 4_096;
+pub(crate) const LENGTH_STEP: u64 = 4_096;
 
 /// See the module.
 pub(crate) struct Committer {
@@ -285,14 +285,14 @@ impl Committer {
             declared_length: length.next_multiple_of(LENGTH_STEP),
             previous: self.log_end,
         };
-        let writer = match LogWriter::create(&*core.storage, header) {
+        let name = log_file_name(header.segment_id);
+        // Where no file could be made there is none; one that was made goes again.
+        let file = core.storage.create(&name).map_err(Failure::of)?;
+        let writer = match LogWriter::begin_file(file, header) {
             Ok(writer) => writer,
             Err(error) => {
-                let name = log_file_name(header.segment_id);
-                return Err(match remove_if_there(core, &name) {
-                    Ok(()) => Failure::Refused(error),
-                    Err(error) => Failure::Broken(error),
-                });
+                core.storage.remove(&name).map_err(Failure::Broken)?;
+                return Err(Failure::of(error));
             }
         };
         writer.file.sync_all().map_err(Failure::Broken)?;
@@ -328,7 +328,7 @@ impl Committer {
             summary: writer.summary,
             digest: writer.digest,
             segment: segment.clone(),
-            sealed_length: None,
+            was_sealed: false,
         };
         let mut state = core.state();
         state.active = None;
@@ -424,6 +424,13 @@ enum Failure {
     Broken(Error),
 }
 
+impl Failure {
+    /// Before the first sync of a new segment.
+    fn of(error: Error) -> Failure {
+        if error.changed_nothing() { Failure::Refused(error) } else { Failure::Broken(error) }
+    }
+}
+
 /// Poisons the store on behalf of a group, whose waiters are told.
 fn tell(core: &Core, group: Vec<Pending>, cause: Error) -> Error {
     let error = core.poison(&cause);
@@ -431,13 +438,6 @@ fn tell(core: &Core, group: Vec<Pending>, cause: Error) -> Error {
         pending.completion.complete(Err(error.clone()));
     }
     cause
-}
-
-fn remove_if_there(core: &Core, name: &str) -> Result<()> {
-    if core.storage.list()?.iter().any(|e| e.name == name) {
-        core.storage.remove(name)?;
-    }
-    Ok(())
 }
 
 fn open_segment(writer: &LogWriter) -> Arc<Segment> {

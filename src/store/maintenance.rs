@@ -16,7 +16,7 @@ use crate::storage::write_all_at;
 use crate::store::Next;
 use crate::store::manifest_log::{ManifestLog, unknown, write_new_file};
 use crate::store::retention::retired;
-use crate::store::state::{Core, Ended};
+use crate::store::state::{Core, Ended, Mode};
 use crate::store::version::{Form, Pin, Segment, Visible};
 
 /// How often retention, pins and free space are looked at.
@@ -43,15 +43,16 @@ impl Maintenance {
 
     /// One step; see the module.
     pub(crate) fn step(&mut self, core: &Core) -> Result<Next> {
-        if core.state().is_poisoned() {
+        // A store that was opened for reading or is closed changes nothing.
+        if !matches!(core.state().mode, Mode::Open) {
             return Ok(Next::Idle);
         }
         let now = core.clock.monotonic_ns();
         let done = self.work(core, now);
         match done {
-            // Nothing has changed; space may be free later.
-            Err(error) if error.kind() == ErrorKind::Full => {
-                core.state().space_low = true;
+            // Nothing has changed; there may be space, or a file less open, later.
+            Err(error) if error.changed_nothing() => {
+                core.state().space_low |= error.kind() == ErrorKind::Full;
                 Ok(Next::At(now.saturating_add(CHECK_EVERY_NS)))
             }
             Err(error) => Err(core.poison(&error)),
@@ -64,18 +65,23 @@ impl Maintenance {
         if due {
             self.next_check_ns = now.saturating_add(CHECK_EVERY_NS);
             self.check_space(core)?;
-        }
-        if self.seal_next(core)? {
-            self.checkpoint_if_far(core)?;
-            self.retire(core)?;
-            self.unlink_unpinned(core)?;
-            return Ok(Next::Now);
-        }
-        if due {
-            self.retire(core)?;
+            // Whatever the disk refuses below, this gives space back.
             self.unlink_unpinned(core)?;
         }
-        Ok(Next::At(self.next_check_ns))
+        let sealed = self.seal_next(core).and_then(|sealed| {
+            if sealed {
+                self.checkpoint_if_far(core)?;
+            }
+            Ok(sealed)
+        });
+        match sealed {
+            Err(error) if !error.changed_nothing() => return Err(error),
+            Ok(false) if !due => return Ok(Next::At(self.next_check_ns)),
+            _ => {}
+        }
+        self.retire(core)?;
+        self.unlink_unpinned(core)?;
+        sealed.map(|sealed| if sealed { Next::Now } else { Next::At(self.next_check_ns) })
     }
 
     /// Seals the oldest segment that waits for it; false if none does.
@@ -146,6 +152,7 @@ impl Maintenance {
         drop(state);
         core.counters.add_retired(removed.len());
         self.unlink.append(&mut removed);
+        self.count_pinned(core);
         Ok(())
     }
 
@@ -190,7 +197,7 @@ impl Maintenance {
         let Some(new) = checkpoint else { return committed };
         let unnamed = match &committed {
             Ok(()) => old.map(|p| p.number),
-            Err(error) if error.kind() == ErrorKind::Full => Some(new.number),
+            Err(error) if error.changed_nothing() => Some(new.number),
             Err(_) => None,
         };
         if let Some(number) = unnamed {
@@ -223,6 +230,7 @@ impl Maintenance {
             .into_iter()
             .partition(|pin| Arc::strong_count(pin) == 1);
         self.unlink = pinned;
+        self.count_pinned(core);
         if free.is_empty() {
             return Ok(());
         }
@@ -244,46 +252,36 @@ impl Maintenance {
         self.manifests.newest()
     }
 
-    /// Bytes of files that only snapshots keep.
-    pub(crate) fn pinned_bytes(&self) -> u64 {
-        self.unlink.iter().map(|pin| pin.length()).sum()
+    /// Puts on record how many bytes of files only snapshots keep.
+    fn count_pinned(&self, core: &Core) {
+        core.counters.set_pinned_bytes(self.unlink.iter().map(|pin| pin.length()).sum());
     }
 }
 
 /// Writes the footer of a segment and cuts the file to its length; gives the digest of the file.
+///
+/// A footer that is there already may be in the page cache only: after a sync that failed, the next
+/// one succeeds without having written anything. So the file is made long again, as an unsealed one
+/// is, and everything that makes it a sealed one is written anew.
 fn seal(ended: &Ended) -> Result<(Tail, [u8; 16])> {
     let in_file = |e: Error| e.in_file(&ended.segment.pin.name);
     let end = ended.summary.end_position - ended.summary.base_position;
     let bytes = encode_tail(&ended.header, &ended.summary, &ended.directory)?;
     let length = end + bytes.len() as u64;
-    if ended.sealed_length.is_none() {
-        let file = &*ended.file;
-        write_all_at(file, end, &bytes).map_err(in_file)?;
-        file.sync_data().map_err(unknown)?;
-        file.truncate(length).map_err(unknown)?;
+    let file = &*ended.file;
+    if ended.was_sealed {
+        file.truncate(ended.header.declared_length).map_err(in_file)?;
+        // Else a footer half written anew could be found in a file that is short already.
         file.sync_all().map_err(unknown)?;
     }
-    let tail = read_tail(&*ended.file, ended.sealed_length.unwrap_or(length), &ended.header)
-        .map_err(in_file)?;
+    write_all_at(file, end, &bytes).map_err(in_file)?;
+    file.sync_data().map_err(unknown)?;
+    file.truncate(length).map_err(unknown)?;
+    file.sync_all().map_err(unknown)?;
+    let tail = read_tail(file, length, &ended.header).map_err(in_file)?;
     let mut digest = ended.digest.clone();
-    match ended.sealed_length {
-        None => digest.update(&bytes),
-        Some(length) => update_from(&mut digest, ended, end, length)?,
-    }
-    Ok((tail, digest.digest128().to_be_bytes()))
-}
-
-/// The footer of a segment that was sealed already, as it stands in the file.
-fn update_from(
-    digest: &mut xxhash_rust::xxh3::Xxh3,
-    ended: &Ended,
-    end: u64,
-    length: u64,
-) -> Result<()> {
-    let mut bytes = vec![0; usize::try_from(length - end).unwrap_or(usize::MAX)];
-    crate::storage::read_exact_at(&*ended.file, end, &mut bytes)?;
     digest.update(&bytes);
-    Ok(())
+    Ok((tail, digest.digest128().to_be_bytes()))
 }
 
 /// A sealed segment as readers hold it.

@@ -2,7 +2,8 @@
 //!
 //! 1. Write to `<name>.tmp`, sync the file.
 //! 2. Rename without replacing, sync the directory: now the edit is durable.
-//! 3. Remove what is older than the last [`limits::MANIFESTS_KEPT`]; they are for diagnosis.
+//! 3. Remove what is older than the last [`limits::MANIFESTS_KEPT`]; they are for diagnosis, and on a
+//!    full disk the older ones make room for the next.
 //!
 //! The same steps make every other file that a manifest names.
 
@@ -28,8 +29,8 @@ impl ManifestLog {
         &self.newest
     }
 
-    /// Makes the next manifest durable. `Full` means that nothing has changed; after any other
-    /// error nobody knows.
+    /// Makes the next manifest durable. `Full` and `Busy` mean that nothing has changed; after any
+    /// other error nobody knows.
     pub(crate) fn commit(
         &mut self,
         storage: &dyn Storage,
@@ -43,14 +44,44 @@ impl ManifestLog {
             let what = "the manifest is too long: shorten the retention or use larger segments";
             return Err(Error::new(ErrorKind::Full, what));
         }
-        write_new_file(storage, &manifest_file_name(next.number), &bytes)?;
+        let name = manifest_file_name(next.number);
+        let mut written = write_new_file(storage, &name, &bytes);
+        while matches!(&written, Err(e) if e.kind() == ErrorKind::Full)
+            && self.remove_oldest(storage)?
+        {
+            written = write_new_file(storage, &name, &bytes);
+        }
+        written?;
         self.newest = next;
+        match self.remove_old(storage) {
+            // The edit is durable; what stays now goes at the next open.
+            Err(error) if error.changed_nothing() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Gives the space of the oldest manifest back, which is kept for diagnosis only; false if there
+    /// is none but the newest.
+    fn remove_oldest(&self, storage: &dyn Storage) -> Result<bool> {
+        let entries = storage.list()?;
+        let numbers = entries.iter().filter_map(|e| parse_manifest_file_name(&e.name));
+        let Some(oldest) = numbers.filter(|&n| n < self.newest.number).min() else {
+            return Ok(false);
+        };
+        storage.remove(&manifest_file_name(oldest))?;
+        storage.sync_dir().map_err(unknown)?;
+        Ok(true)
+    }
+
+    /// Removes what is older than those kept.
+    fn remove_old(&self, storage: &dyn Storage) -> Result<()> {
         let kept = limits::MANIFESTS_KEPT as u64;
-        if let Some(old) = self.newest.number.checked_sub(kept).filter(|&old| old > 0) {
-            let name = manifest_file_name(old);
-            if storage.list()?.iter().any(|e| e.name == name) {
-                storage.remove(&name)?;
-            }
+        let Some(old) = self.newest.number.checked_sub(kept).filter(|&old| old > 0) else {
+            return Ok(());
+        };
+        let name = manifest_file_name(old);
+        if storage.list()?.iter().any(|e| e.name == name) {
+            storage.remove(&name)?;
         }
         Ok(())
     }
@@ -77,33 +108,25 @@ pub(crate) fn read_newest(storage: &dyn Storage, entries: &[Entry]) -> Result<Op
 }
 
 /// Makes a file whose name appears only when its content is durable; the name is durable on return.
-/// `Full` means that nothing has changed.
+/// `Full` and `Busy` mean that nothing has changed.
 pub(crate) fn write_new_file(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = format!("{name}.tmp");
-    if let Err(error) = write_temporary(storage, &temporary, bytes) {
-        // A full disk may have refused the name itself.
-        let is_there = || Ok::<_, Error>(storage.list()?.iter().any(|e| e.name == temporary));
-        if error.kind() == ErrorKind::Full && is_there()? {
+    // Where no file could be made there is none.
+    let file = storage.create(&temporary)?;
+    if let Err(error) = write_all_at(&*file, 0, bytes) {
+        if error.changed_nothing() {
             storage.remove(&temporary)?;
         }
         return Err(error);
     }
+    file.sync_all().map_err(unknown)?;
     storage.rename(&temporary, name, false).map_err(unknown)?;
     storage.sync_dir().map_err(unknown)
 }
 
-fn write_temporary(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
-    let file = storage.create(name)?;
-    write_all_at(&*file, 0, bytes)?;
-    file.sync_all().map_err(unknown)
-}
-
-/// A failure after which nobody knows what is on disk is never taken for a full disk.
+/// A failure after which nobody knows what is on disk is never taken for one that changed nothing.
 pub(crate) fn unknown(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Full => Error::new(ErrorKind::Io, error.message()),
-        _ => error,
-    }
+    if error.changed_nothing() { Error::new(ErrorKind::Io, error.message()) } else { error }
 }
 
 #[cfg(test)]

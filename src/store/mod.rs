@@ -267,21 +267,16 @@ impl Core {
                 break;
             }
         }
-        let poison = |error| self.poison_unless_full(error);
+        let poison = |error: crate::Error| match error.changed_nothing() {
+            true => error,
+            false => self.poison(&error),
+        };
         committer.end_active(self).map_err(poison)?;
         self.maintenance().finish(self).map_err(poison)
     }
 
-    fn poison_unless_full(&self, error: crate::Error) -> crate::Error {
-        match error.kind() {
-            crate::ErrorKind::Full => error,
-            _ => self.poison(&error),
-        }
-    }
-
     fn stats(&self) -> StoreStats {
         let mut stats = self.counters.stats();
-        stats.pinned_bytes = self.maintenance().pinned_bytes();
         let state = self.state();
         stats.queue_bytes = state.in_flight_bytes as u64;
         stats.segments =

@@ -116,10 +116,12 @@ fn keep_sequences(storage: &dyn Storage, found: &mut Inspection) -> Result<()> {
     for name in leftovers(&storage.list()?) {
         storage.remove(&name)?;
     }
-    found.remove.retain(|name| !name.ends_with(".tmp"));
     let mut log = ManifestLog::new(found.manifest.clone());
     log.commit(storage, |manifest| manifest.next_sequence = found.next_sequence)?;
     found.manifest = log.newest().clone();
+    // Those are gone, and on a full disk old manifests too.
+    let entries = storage.list()?;
+    found.remove.retain(|name| entries.iter().any(|e| e.name == *name));
     Ok(())
 }
 
@@ -226,7 +228,8 @@ fn ended_segment(segment: NewerSegment, file: Arc<dyn File>) -> Ended {
         form,
     });
     let (summary, digest) = (scan.summary, scan.digest);
-    Ended { header, file, directory, summary, digest, segment, sealed_length }
+    let was_sealed = sealed_length.is_some();
+    Ended { header, file, directory, summary, digest, segment, was_sealed }
 }
 
 fn visible(ended: &Ended) -> Visible {

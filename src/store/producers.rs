@@ -8,8 +8,12 @@
 //! 3. a smaller number: duplicate, with its first sequence if it is remembered;
 //! 4. a greater one: `OutOfSequence`; an old epoch: `Fenced`; a new epoch or producer starts at 0.
 //!
-//! A batch that fails gives its number back. The table is checkpointed in a file that the manifest
-//! names; what came after it is read from frame directories and headers.
+//! A batch that fails gives its number back, and an epoch begins only when its first batch is
+//! durable: until then a checkpoint and a restart know of the old one. The table is checkpointed in a
+//! file that the manifest names; what came after it is read from frame directories and headers.
+//!
+//! It never holds more producers than a checkpoint may: when another one comes, live or found by
+//! recovery, those idle longest go; while all of them have something in flight, it is told `Busy`.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -25,9 +29,12 @@ use crate::time::{SECOND_NS, Timestamp};
 #[derive(Default)]
 pub(crate) struct ProducerTable {
     known: HashMap<ProducerId, Known>,
+    /// Producers with something in flight.
+    busy: usize,
 }
 
 struct Known {
+    /// The newest that has something durable.
     epoch: u32,
     next_number: u64,
     recent: VecDeque<(u64, u64)>,
@@ -79,13 +86,16 @@ impl ProducerTable {
         let index = match tentative.iter().position(|t| t.id == id && t.epoch == epoch) {
             Some(index) => index,
             None => {
+                if known.is_none() {
+                    self.check_room(tentative)?;
+                }
                 tentative.push(self.expectation(id, epoch)?);
                 tentative.len() - 1
             }
         };
         let Some(t) = tentative.get_mut(index) else { return Ok(Decision::Store) };
         if number > t.expected {
-            let unknown = known.is_none_or(|k| k.epoch != epoch);
+            let unknown = known.is_none_or(|k| k.newest_epoch() != epoch);
             return Err(out_of_sequence(number, t.expected, unknown));
         }
         if number == t.expected {
@@ -103,7 +113,7 @@ impl ProducerTable {
             return Err(Error::invalid(what).in_field("batch_number"));
         }
         let Some(known) = known else { return Ok(Decision::Store) };
-        if number >= known.next_number {
+        if number >= known.next_of(epoch) {
             return Ok(Decision::Await);
         }
         let remembered = known.recent.iter().find(|(n, _)| *n == number);
@@ -113,17 +123,28 @@ impl ProducerTable {
     fn expectation(&self, id: ProducerId, epoch: u32) -> Result<Tentative> {
         let fresh = Tentative { id, epoch, first: 0, expected: 0, in_flight: 0 };
         let Some(known) = self.known.get(&id) else { return Ok(fresh) };
-        if epoch < known.epoch {
-            let newer = known.epoch;
+        let newer = known.newest_epoch();
+        if epoch < newer {
             let what = format!("epoch {epoch} of the producer is over: epoch {newer} has begun");
             return Err(Error::new(ErrorKind::Fenced, what).in_field("epoch"));
         }
         let in_flight = known.in_flight.len();
-        if epoch > known.epoch {
-            return Ok(Tentative { in_flight, ..fresh });
-        }
-        let expected = known.expected();
+        let expected = known.expected(epoch);
         Ok(Tentative { first: expected, expected, in_flight, ..fresh })
+    }
+
+    /// Whether another unknown producer finds room, beside those of the request.
+    fn check_room(&self, tentative: &[Tentative]) -> Result<()> {
+        let is_idle = |id: &ProducerId| self.known.get(id).is_none_or(|k| k.in_flight.is_empty());
+        let mut more: Vec<_> = tentative.iter().map(|t| t.id).filter(is_idle).collect();
+        more.sort_unstable();
+        more.dedup();
+        if self.busy + more.len() < limits::PRODUCERS_MAX {
+            return Ok(());
+        }
+        let max = limits::PRODUCERS_MAX;
+        let what = format!("{max} producers have batches in flight; wait for one");
+        Err(Error::busy(what).retry_after_ms(RETRY_AFTER_MS))
     }
 
     /// The number that must come next from a producer.
@@ -141,13 +162,9 @@ impl ProducerTable {
         if id.is_zero() {
             return;
         }
-        if !self.known.contains_key(&id) && self.known.len() >= limits::PRODUCERS_MAX {
-            self.make_room(now);
-        }
+        self.make_room_for(id, now);
         let known = self.known.entry(id).or_insert_with(|| Known::new(epoch, now));
-        if epoch > known.epoch {
-            known.begin_epoch(epoch);
-        }
+        self.busy += usize::from(known.in_flight.is_empty());
         known.in_flight.push_back(InFlight { epoch, number, retries: Vec::new() });
     }
 
@@ -173,6 +190,7 @@ impl ProducerTable {
         let Some(known) = self.known.get_mut(&id) else { return Vec::new() };
         let retries = match known.in_flight.front() {
             Some(f) if f.epoch == epoch && f.number == number => {
+                self.busy = self.busy.saturating_sub(usize::from(known.in_flight.len() == 1));
                 known.in_flight.pop_front().map(|f| f.retries).unwrap_or_default()
             }
             _ => Vec::new(),
@@ -184,7 +202,10 @@ impl ProducerTable {
     /// Everything in flight has failed: gives the numbers back, and the retries that waited.
     pub(crate) fn fail_all(&mut self) -> Vec<Completion> {
         let lost = self.known.values_mut().flat_map(|k| k.in_flight.drain(..));
-        lost.flat_map(|f| f.retries).collect()
+        let retries = lost.flat_map(|f| f.retries).collect();
+        self.busy = 0;
+        self.known.retain(|_, k| k.next_number > 0);
+        retries
     }
 
     /// A batch that recovery found.
@@ -198,10 +219,8 @@ impl ProducerTable {
         if id.is_zero() {
             return;
         }
+        self.make_room_for(id, received);
         let known = self.known.entry(id).or_insert_with(|| Known::new(epoch, received));
-        if epoch > known.epoch {
-            known.begin_epoch(epoch);
-        }
         known.remember(epoch, number, first_sequence, received);
     }
 
@@ -233,6 +252,9 @@ impl ProducerTable {
                 recent: k.recent.iter().copied().collect(),
             })
             .collect();
+        // More than this could not be read again.
+        records.sort_unstable_by_key(|r| std::cmp::Reverse(r.last_seen));
+        records.truncate(limits::PRODUCERS_MAX);
         records.sort_unstable_by_key(|r| r.id);
         records
     }
@@ -248,16 +270,22 @@ impl ProducerTable {
         self.known.retain(|_, k| !k.in_flight.is_empty() || k.last_seen.0 >= oldest);
     }
 
-    /// Makes room for another producer: the idle ones go, else the eighth that is idle longest.
-    fn make_room(&mut self, now: Timestamp) {
+    /// Makes room for a producer that is not known: those idle for days go, else the eighth of the
+    /// others without anything in flight that is idle longest.
+    fn make_room_for(&mut self, id: ProducerId, now: Timestamp) {
+        if self.known.len() < limits::PRODUCERS_MAX || self.known.contains_key(&id) {
+            return;
+        }
         self.forget_idle(now);
         if self.known.len() < limits::PRODUCERS_MAX {
             return;
         }
-        let mut seen: Vec<_> = self.known.values().map(|k| k.last_seen).collect();
-        seen.sort_unstable();
-        let oldest = seen.get(seen.len() / 8).copied().unwrap_or(now);
-        self.known.retain(|_, k| !k.in_flight.is_empty() || k.last_seen > oldest);
+        let idle = self.known.iter().filter(|(_, k)| k.in_flight.is_empty());
+        let mut idle: Vec<_> = idle.map(|(&id, k)| (k.last_seen, id)).collect();
+        idle.sort_unstable();
+        for (_, id) in idle.iter().take(idle.len().div_ceil(8)) {
+            self.known.remove(id);
+        }
     }
 }
 
@@ -273,12 +301,25 @@ impl Known {
         self.recent.clear();
     }
 
-    fn expected(&self) -> u64 {
-        let own = self.in_flight.iter().filter(|f| f.epoch == self.epoch).count();
-        self.next_number + own as u64
+    /// The newest epoch that anything was taken in of.
+    fn newest_epoch(&self) -> u32 {
+        self.in_flight.back().map_or(self.epoch, |f| f.epoch.max(self.epoch))
+    }
+
+    /// The number behind the durable ones of the newest epoch or a later one.
+    fn next_of(&self, epoch: u32) -> u64 {
+        if epoch == self.epoch { self.next_number } else { 0 }
+    }
+
+    fn expected(&self, epoch: u32) -> u64 {
+        let own = self.in_flight.iter().filter(|f| f.epoch == epoch).count();
+        self.next_of(epoch) + own as u64
     }
 
     fn remember(&mut self, epoch: u32, number: u64, first_sequence: u64, received: Timestamp) {
+        if epoch > self.epoch {
+            self.begin_epoch(epoch);
+        }
         if epoch != self.epoch || number < self.next_number {
             return;
         }

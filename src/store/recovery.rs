@@ -8,15 +8,17 @@
 //!    been acknowledged.
 //! 4. The producer table: the checkpoint, then what came after it.
 //!
-//! See `storage-format.md`, "Recovery", for the table of verdicts.
+//! See `storage-format.md`, "Verdicts at open", for the table of verdicts.
 
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{
-    Manifest, SegmentRecord, manifest_file_name, parse_manifest_file_name,
+    Manifest, ProducersRecord, SegmentRecord, manifest_file_name, parse_manifest_file_name,
 };
-use crate::format::producers::{decode_producers, parse_producers_file_name, producers_file_name};
+use crate::format::producers::{
+    PRODUCERS_BYTES_MAX, decode_producers, parse_producers_file_name, producers_file_name,
+};
 use crate::format::segment::{
     LogEnd, NUMBER_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name, parse_log_file_name,
 };
@@ -24,7 +26,7 @@ use crate::limits;
 use crate::segment::scan::{Scan, scan};
 use crate::segment::tail::{Tail, damaged, read_tail};
 use crate::segment::window::Window;
-use crate::storage::{Entry, File, Storage, read_exact_at};
+use crate::storage::{Entry, File, Storage, check_name, read_exact_at};
 use crate::store::manifest_log::read_newest;
 use crate::store::producers::ProducerTable;
 
@@ -120,9 +122,11 @@ fn is_temporary(entry: &Entry) -> bool {
     !entry.is_dir && entry.name.ends_with(".tmp")
 }
 
-/// Files that were never finished.
+/// Files that were never finished. What has a name that no store makes was put there by somebody
+/// else, who may come for it.
 pub(crate) fn leftovers(entries: &[Entry]) -> Vec<String> {
-    entries.iter().filter(|e| is_temporary(e)).map(|e| e.name.clone()).collect()
+    let ours = |e: &&Entry| is_temporary(e) && check_name(&e.name).is_ok();
+    entries.iter().filter(ours).map(|e| e.name.clone()).collect()
 }
 
 /// Length, ids, trailer, footer and summary of a file that the manifest names.
@@ -258,7 +262,10 @@ impl Inspection {
             }
             previous = segment.header.log_end(segment.header.first_frame_position());
         }
-        let mut durable = self.manifest.log_end.end_position;
+        // A checkpoint covers what was durable when it was written, in the active segment too.
+        let covered = self.manifest.producers.map_or(0, |p| p.covers_position);
+        let mut durable = self.manifest.log_end.end_position.max(covered);
+        let mut log_end = self.manifest.log_end;
         let count = newer.len();
         let bases: Vec<u64> = newer.iter().map(|n| n.header.base_position).collect();
         for (i, segment) in newer.into_iter().enumerate() {
@@ -266,12 +273,22 @@ impl Inspection {
             let name = segment.name.clone();
             let found = judge_one(segment, end, &mut durable).map_err(|e| e.in_file(name))?;
             self.next_sequence = self.next_sequence.max(found.scan.next_sequence);
+            log_end = found.log_end();
             if i + 1 < count || found.sealed_length.is_some() {
                 self.adopted.push(found);
             } else {
                 self.torn_bytes = found.torn_bytes();
                 self.last = Some(found);
             }
+        }
+        if log_end.end_position < covered {
+            let what = format!(
+                "the log ends at position {}, although everything before {covered} had been \
+                 acknowledged as durable",
+                log_end.end_position
+            );
+            let missing = log_file_name(log_end.segment_id.saturating_add(1));
+            return Err(Error::corrupt(what).in_file(missing).at(0));
         }
         if !self.clean {
             // None that a lost group was given is used again.
@@ -294,9 +311,7 @@ impl Inspection {
             let missing = || Error::corrupt("the producer checkpoint is missing or cut");
             let read = || {
                 entry.ok_or_else(missing)?;
-                let length = usize::try_from(record.file_length).map_err(|_| missing())?;
-                let mut bytes = vec![0; length];
-                read_exact_at(&*storage.open(&name, false)?, 0, &mut bytes)?;
+                let bytes = read_checkpoint(&*storage.open(&name, false)?, &record)?;
                 let (store_id, covers, records) =
                     decode_producers(&bytes).map_err(|e| damaged(e, 0))?;
                 if store_id != self.manifest.store_id || covers != record.covers_position {
@@ -325,6 +340,16 @@ impl NewerSegment {
     fn torn_bytes(&self) -> u64 {
         self.scan.torn_end.saturating_sub(self.scan.summary.end_position)
     }
+}
+
+/// The bytes of a producer checkpoint, no more than one can have.
+pub(crate) fn read_checkpoint(file: &dyn File, record: &ProducersRecord) -> Result<Vec<u8>> {
+    let length = usize::try_from(record.file_length).ok().filter(|&l| l <= PRODUCERS_BYTES_MAX);
+    let length =
+        length.ok_or_else(|| Error::corrupt("the producer checkpoint is too long").at(0))?;
+    let mut bytes = vec![0; length];
+    read_exact_at(file, 0, &mut bytes)?;
+    Ok(bytes)
 }
 
 fn observe(table: &mut ProducerTable, directory: &crate::segment::Directory, covers: u64) {

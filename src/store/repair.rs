@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::error::{Error, Result};
-use crate::format::frame::FRAME_HEADER_BYTES;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::frame::{FRAME_HEADER_BYTES, frame_bytes};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::scan::{Scan, frame_at};
 use crate::segment::window::Window;
 use crate::segment::writer::LogWriter;
 use crate::storage::{File, Storage, write_all_at};
+use crate::store::committer::LENGTH_STEP;
 use crate::store::recovery::{Inspection, NewerSegment};
 
 /// Bytes of the copy that are written at once.
@@ -32,6 +33,9 @@ pub(crate) struct Repaired {
 
 /// Changes the directory as the inspection demands.
 pub(crate) fn repair(storage: &dyn Storage, found: &mut Inspection, salt: u64) -> Result<Repaired> {
+    // A process that was killed before it synced the directory leaves names behind that a power loss
+    // would take back: what the manifest says must be durable before anything goes because of it.
+    storage.sync_dir()?;
     for name in &found.orphans {
         set_aside(storage, name)?;
     }
@@ -75,11 +79,11 @@ fn copy_prefix(storage: &dyn Storage, last: NewerSegment, salt: u64) -> Result<O
         storage.sync_dir()?;
         return Ok(None);
     }
-    let header = SegmentHeader { salt, ..old };
+    let mut header = SegmentHeader { salt, ..old };
     let temporary = format!("{name}.tmp");
     let source = storage.open(&name, false)?;
     let file = storage.create(&temporary)?;
-    file.allocate(header.declared_length)?;
+    header.declared_length = reserve(&*file, header.declared_length, least_length(&old, &scan))?;
     scan.digest =
         copy_frames(&*source, &*file, &old, &header, &scan).map_err(|e| e.in_file(&name))?;
     file.sync_all()?;
@@ -89,6 +93,24 @@ fn copy_prefix(storage: &dyn Storage, last: NewerSegment, salt: u64) -> Result<O
     scan.ends_with_watermark = false;
     let file = storage.open(&name, true)?;
     Ok(Some(LogWriter::resume(header, file, scan)))
+}
+
+/// The length that prefix, footer and a last watermark frame need.
+fn least_length(header: &SegmentHeader, scan: &Scan) -> u64 {
+    let prefix = scan.summary.end_position - header.base_position;
+    (prefix + frame_bytes(0) + scan.builder.bound.bytes()).next_multiple_of(LENGTH_STEP)
+}
+
+/// Reserves the declared length; where the disk has no room for it, what is needed at least: a store
+/// that was killed on a nearly full disk must open. Says how much it is.
+fn reserve(file: &dyn File, declared: u64, least: u64) -> Result<u64> {
+    match file.allocate(declared) {
+        Err(error) if error.kind() == ErrorKind::Full && least < declared => {
+            file.truncate(0)?;
+            file.allocate(least).map(|()| least)
+        }
+        outcome => outcome.map(|()| declared),
+    }
 }
 
 /// Copies header and prefix, each frame header stamped with the new salt; gives the digest.

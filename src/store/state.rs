@@ -96,8 +96,8 @@ pub(crate) struct Ended {
     /// Of header and frames.
     pub(crate) digest: Xxh3,
     pub(crate) segment: Arc<Segment>,
-    /// Length of the file if it has a valid footer already.
-    pub(crate) sealed_length: Option<u64>,
+    /// It has a footer already, which a process before this one left.
+    pub(crate) was_sealed: bool,
 }
 
 impl Core {

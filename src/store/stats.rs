@@ -55,6 +55,7 @@ pub(crate) struct Counters {
     sync_ns: AtomicU64,
     sealed: AtomicU64,
     retired: AtomicU64,
+    pinned_bytes: AtomicU64,
 }
 
 impl Counters {
@@ -82,7 +83,12 @@ impl Counters {
         self.retired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// The counters; the gauges are the caller's.
+    /// A gauge that only maintenance knows: asking it would mean waiting for its syncs.
+    pub(crate) fn set_pinned_bytes(&self, bytes: u64) {
+        self.pinned_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The counters; the other gauges are the caller's.
     pub(crate) fn stats(&self) -> StoreStats {
         StoreStats {
             events: self.events.load(Ordering::Relaxed),
@@ -94,6 +100,7 @@ impl Counters {
             sync_ns: self.sync_ns.load(Ordering::Relaxed),
             sealed: self.sealed.load(Ordering::Relaxed),
             retired: self.retired.load(Ordering::Relaxed),
+            pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),
             ..StoreStats::default()
         }
     }

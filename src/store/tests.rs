@@ -10,8 +10,11 @@ use crate::storage::MemoryStorage;
 use crate::time::Timestamp;
 
 mod appending;
+mod producer_table;
+mod reading;
 mod retiring;
 mod retries;
+mod verifying;
 
 /// A clock that stands still until it is moved.
 pub(super) struct TestClock(AtomicU64);

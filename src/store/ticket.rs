@@ -18,7 +18,9 @@ pub struct Ack {
 
 #[derive(Default)]
 struct State {
+    /// It stays, so that whoever asks again is answered again.
     outcome: Option<Result<Ack>>,
+    taken: bool,
     waker: Option<Waker>,
 }
 
@@ -50,16 +52,19 @@ impl Ticket {
     pub fn wait(self) -> Result<Ack> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(outcome) = state.outcome.take() {
-                return outcome;
+            if let Some(outcome) = &state.outcome {
+                return outcome.clone();
             }
             state = self.shared.completed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The outcome if there is one already; at most once.
+    /// The outcome if there is one already; at most once. [`Ticket::wait`] still gives it then.
     pub fn try_take(&self) -> Option<Result<Ack>> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).outcome.take()
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !state.taken;
+        state.taken = state.outcome.is_some();
+        state.outcome.clone().filter(|_| is_first)
     }
 }
 
@@ -68,8 +73,8 @@ impl Future for Ticket {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Ack>> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
+        match &state.outcome {
+            Some(outcome) => Poll::Ready(outcome.clone()),
             None => {
                 state.waker = Some(context.waker().clone());
                 Poll::Pending
@@ -101,5 +106,21 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         self.finish(Err(Error::closed("the store closed before the batch was durable")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_taken_at_most_once_and_waited_for_all_the_same() {
+        let (waiter, completer) = ticket();
+        assert!(waiter.try_take().is_none());
+        let ack = Ack { first_sequence: Some(7), duplicate: false };
+        completer.complete(Ok(ack));
+        assert_eq!(waiter.try_take().unwrap().unwrap(), ack);
+        assert!(waiter.try_take().is_none());
+        assert_eq!(waiter.wait().unwrap(), ack);
     }
 }

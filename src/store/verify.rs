@@ -9,11 +9,13 @@
 //!
 //! Files are read by `pread`, never mapped, and nothing is changed.
 
+use std::sync::Arc;
+
 use crate::column::Batch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{SECTION_DIRECTORY, SECTION_TIME_INDEX};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
-use crate::format::manifest::{Manifest, SegmentRecord};
+use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{decode_producers, producers_file_name};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name};
 use crate::segment::scan::frame_at;
@@ -23,7 +25,7 @@ use crate::segment::window::Window;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::{File, LockMode, Storage, read_exact_at};
 use crate::store::manifest_log::read_newest;
-use crate::store::recovery::inspect;
+use crate::store::recovery::{inspect, read_checkpoint};
 use crate::store::state::Core;
 use crate::time::Timestamp;
 
@@ -82,7 +84,8 @@ pub(crate) fn verify_directory(
             return Ok(verify.report);
         }
     };
-    verify.named(&manifest)?;
+    let checkpoint = open_checkpoint(storage, &manifest);
+    verify.named(&manifest, checkpoint)?;
     match inspect(storage) {
         Ok(Some(found)) => {
             verify.report.torn_bytes = found.torn_bytes;
@@ -109,14 +112,17 @@ pub(crate) fn verify_directory(
 impl Core {
     /// Verifies an open store: its sealed files, and the frames that no manifest names yet.
     pub(crate) fn verify(&self, progress: VerifyCallback<'_>) -> Result<VerifyReport> {
-        // The version pins the files that the manifest names.
-        let (manifest, version, active) = {
+        // The version pins the log files that the manifest names. The checkpoint is replaced while
+        // others work on, but an open file stays readable.
+        let (manifest, checkpoint, version, active) = {
             let maintenance = self.maintenance();
+            let manifest = maintenance.manifest().clone();
+            let checkpoint = open_checkpoint(&*self.storage, &manifest);
             let state = self.state();
-            (maintenance.manifest().clone(), state.version.clone(), state.active.clone())
+            (manifest, checkpoint, state.version.clone(), state.active.clone())
         };
         let mut verify = Verify::new(&*self.storage, progress);
-        verify.named(&manifest)?;
+        verify.named(&manifest, checkpoint)?;
         for visible in version.segments.iter().chain(&active) {
             let segment = &visible.segment;
             if manifest.segments.iter().any(|s| s.segment_id == segment.segment_id) {
@@ -171,16 +177,9 @@ impl<'a> Verify<'a> {
         (self.progress)(VerifyProgress { file, bytes, bytes_total });
     }
 
-    /// All files that the manifest names.
-    fn named(&mut self, manifest: &Manifest) -> Result<()> {
+    /// All files that the manifest names; the producer checkpoint is open already.
+    fn named(&mut self, manifest: &Manifest, checkpoint: Result<OpenCheckpoint>) -> Result<()> {
         self.bytes_total = manifest.segments.iter().map(|s| s.file_length).sum();
-        if let Some(record) = &manifest.producers {
-            let name = producers_file_name(record.number);
-            self.report.files += 1;
-            if let Err(error) = self.check_checkpoint(&name, record.file_length, record.digest) {
-                self.note(error.in_file(name))?;
-            }
-        }
         for record in &manifest.segments {
             let name = log_file_name(record.segment_id);
             self.report.files += 1;
@@ -190,27 +189,20 @@ impl<'a> Verify<'a> {
             }
             self.tell(&name);
         }
-        Ok(())
-    }
-
-    fn check_checkpoint(&self, name: &str, length: u64, digest: [u8; 16]) -> Result<()> {
-        let missing = |_| Error::corrupt("the manifest names a file that cannot be opened");
-        let file = self.storage.open(name, false).map_err(missing)?;
-        if file.length()? != length {
-            return Err(Error::corrupt("the file's length is not the manifest's").at(length));
+        let Some(record) = &manifest.producers else { return Ok(()) };
+        self.report.files += 1;
+        let checked = checkpoint.and_then(|file| match file {
+            Some(file) => check_checkpoint(&*file, record),
+            None => Ok(()),
+        });
+        match checked {
+            Err(error) => self.note(error.in_file(producers_file_name(record.number))),
+            Ok(()) => Ok(()),
         }
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        read_exact_at(&*file, 0, &mut bytes)?;
-        decode_producers(&bytes).map_err(|e| damaged(e, 0))?;
-        if xxhash_rust::xxh3::xxh3_128(&bytes).to_be_bytes() != digest {
-            return Err(Error::corrupt("the file's digest is not the manifest's").at(0));
-        }
-        Ok(())
     }
 
     /// One sealed file. What is returned ended its verification; what is noted did not.
     fn sealed(&mut self, name: &str, manifest: &Manifest, record: &SegmentRecord) -> Result<()> {
-        let missing = |_| Error::corrupt("the manifest names a file that cannot be opened").at(0);
         let file = self.storage.open(name, false).map_err(missing)?;
         let length = file.length()?;
         if length != record.file_length {
@@ -290,6 +282,36 @@ impl<'a> Verify<'a> {
         }
         Ok(())
     }
+}
+
+/// A file that the manifest names and that cannot be opened is damage, unless it is the process that
+/// has too many open.
+fn missing(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Busy => error,
+        _ => Error::corrupt("the manifest names a file that cannot be opened").at(0),
+    }
+}
+
+/// The producer checkpoint, if there is one.
+type OpenCheckpoint = Option<Arc<dyn File>>;
+
+fn open_checkpoint(storage: &dyn Storage, manifest: &Manifest) -> Result<OpenCheckpoint> {
+    let Some(record) = &manifest.producers else { return Ok(None) };
+    storage.open(&producers_file_name(record.number), false).map(Some).map_err(missing)
+}
+
+fn check_checkpoint(file: &dyn File, record: &ProducersRecord) -> Result<()> {
+    if file.length()? != record.file_length {
+        let what = "the file's length is not the manifest's";
+        return Err(Error::corrupt(what).at(record.file_length));
+    }
+    let bytes = read_checkpoint(file, record)?;
+    decode_producers(&bytes).map_err(|e| damaged(e, 0))?;
+    if xxhash_rust::xxh3::xxh3_128(&bytes).to_be_bytes() != record.digest {
+        return Err(Error::corrupt("the file's digest is not the manifest's").at(0));
+    }
+    Ok(())
 }
 
 fn agrees(entry: &FrameEntry, frame: &FrameHeader) -> bool {

@@ -72,7 +72,7 @@ pub(crate) enum Form {
         sections: Vec<Section>,
         /// Opened on first use.
         file: OnceLock<Arc<dyn File>>,
-        /// One bit per frame whose checksum was found right.
+        /// One bit per frame whose checksum was found right in a mapping.
         checked: OnceLock<Box<[AtomicU64]>>,
     },
 }
@@ -187,7 +187,10 @@ impl Segment {
             if crc32(&payload) != header.payload_crc {
                 return Err(damage("the payload's checksum is wrong", offset));
             }
-            self.set_checked(entry.index);
+            // What is read into memory anew has to be checked anew; a mapping only once.
+            if region.is_mapped() {
+                self.set_checked(entry.index);
+            }
         }
         Ok((header, payload))
     }
@@ -209,7 +212,6 @@ impl Segment {
     }
 
     fn is_checked(&self, index: u32, frames: u64) -> bool {
-        // What was read into memory anew has to be checked anew; a mapping only once.
         let Form::Sealed { checked, .. } = &self.form else { return false };
         let words = usize::try_from(frames.div_ceil(64)).unwrap_or(0);
         let bits = checked.get_or_init(|| (0..words).map(|_| AtomicU64::new(0)).collect());

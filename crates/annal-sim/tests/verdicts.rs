@@ -1,12 +1,14 @@
-//! The table of verdicts of `storage-format.md`, "Recovery": one test a row. An open that refuses
-//! has changed nothing and refuses again (REC-1).
+//! The table of verdicts of `storage-format.md`, "Verdicts at open": one test a row. An open that
+//! refuses has changed nothing and refuses again (REC-1).
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
 
+use annal::format::producers::producers_file_name;
 use annal::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name};
 use annal::limits::SEGMENT_BYTES_MIN;
+use annal::options::Retention;
 use annal::store::{Next, OpenReport};
 use annal::{BatchBuilder, Error, ErrorKind, Event, Options, Store, Timestamp};
 use annal_sim::{ManualClock, SimStorage};
@@ -237,6 +239,22 @@ fn old_unnamed_files_and_temporary_ones_are_left_over_and_removed() {
 }
 
 #[test]
+fn a_temporary_file_with_a_name_that_no_store_makes_is_left_alone() {
+    for disk in [closed(3), killed(3), SimStorage::new()] {
+        let strange = ["my_notes.tmp", "a b.tmp", ".hidden.tmp", "caf\u{e9}.tmp"];
+        for name in strange {
+            disk.put(name, vec![1, 2]);
+        }
+        disk.put("left-over.tmp", vec![1]);
+        let (store, _) = open(&disk).unwrap();
+        store.close().unwrap();
+        let files = disk.files();
+        assert!(strange.iter().all(|name| files[*name] == [1, 2]));
+        assert!(!files.contains_key("left-over.tmp"));
+    }
+}
+
+#[test]
 fn a_directory_that_is_no_store_is_left_alone() {
     let strange = SimStorage::new();
     strange.put("notes.txt", vec![1]);
@@ -333,6 +351,47 @@ fn a_watermark_frame_makes_damage_of_the_last_group_corruption() {
     let name = log_files(&disk)[0].clone();
     assert_eq!(events(&open(&disk.copy()).unwrap().0), 2);
     disk.flip(&name, HEADER + 4_500 + 1_000, 1);
+    corrupt(&disk, &name);
+}
+
+/// A killed store whose producer checkpoint points behind the last group of the active segment.
+fn killed_behind_a_checkpoint() -> SimStorage {
+    let disk = SimStorage::new();
+    let retention = Retention { age_s_max: None, store_bytes_max: Some(100_000) };
+    let options = Options { retention, ..options(5) };
+    let clock = Arc::new(ManualClock::default());
+    let (store, _) = Store::open_with(Arc::new(disk.clone()), clock, options).unwrap();
+    fill(&store, 40);
+    while store.step_maintenance().unwrap() == Next::Now {}
+    assert!(disk.files().contains_key(&producers_file_name(1)));
+    disk.after_kill().copy()
+}
+
+#[test]
+fn a_producer_checkpoint_makes_damage_before_its_position_corruption() {
+    let disk = killed_behind_a_checkpoint();
+    let name = log_files(&disk).pop().unwrap();
+    let whole = events(&open(&disk.copy()).unwrap().0);
+    let bytes = &disk.files()[&name];
+    let last = bytes.windows(4).rposition(|w| w == b"ANLf").unwrap();
+    for at in [last, last + 60, last + 128, last + 2_000] {
+        let damaged = disk.copy();
+        damaged.flip(&name, at, 4);
+        assert_eq!(corrupt(&damaged, &name).offset(), Some(last as u64));
+    }
+    assert!(whole > 1);
+}
+
+#[test]
+fn a_lost_segment_before_the_position_of_a_checkpoint_is_corruption() {
+    let disk = killed_behind_a_checkpoint();
+    let name = log_files(&disk).pop().unwrap();
+    let without = SimStorage::new();
+    for (other, bytes) in disk.files().into_iter().filter(|(other, _)| *other != name) {
+        without.put(&other, bytes);
+    }
+    corrupt(&without, &name);
+    changed(&disk, &name, |bytes| bytes[HEADER..].fill(0));
     corrupt(&disk, &name);
 }
 

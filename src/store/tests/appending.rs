@@ -156,3 +156,27 @@ fn a_second_writer_is_refused_and_a_closed_store_can_be_opened() {
     store.close().unwrap();
     bench.open();
 }
+
+#[test]
+fn an_event_before_1970_or_far_ahead_of_the_clock_is_refused_by_name() {
+    let bench = Bench::new();
+    let (store, _) = bench.open();
+    let at = |time: i64| {
+        let mut builder = BatchBuilder::new();
+        for time in [10, time] {
+            builder.push(&Event { time: Timestamp(time), ..Event::default() }).unwrap();
+        }
+        builder.finish().unwrap()
+    };
+    let now = bench.clock.now().0;
+    let day = 86_400_000_000_000;
+    for time in [-1, i64::MIN, now + day + 1, i64::MAX] {
+        let error = store.append(at(time)).err().unwrap();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("time")), "{time}");
+        let error = store.producer(ID, 0).unwrap().append(at(time)).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    append(&store, at(0)).unwrap();
+    append(&store, at(now + day)).unwrap();
+    assert!(store.verify(&mut |_| {}).unwrap().damage.is_empty());
+}

@@ -108,3 +108,42 @@ fn segments_go_by_the_age_of_their_newest_event() {
     settle(&store);
     assert!(store.snapshot().segments().is_empty());
 }
+
+#[test]
+fn a_store_that_is_closed_or_opened_for_reading_retires_nothing() {
+    let mut bench = Bench::new();
+    ten_segments(&bench).close().unwrap();
+    let before = bench.names();
+    retain_bytes(&mut bench, 0);
+    let (storage, clock) = (bench.storage.clone(), bench.clock.clone());
+    let (reader, _) = Store::open_read_only_with(storage, clock, bench.options.clone()).unwrap();
+    settle(&reader);
+    assert_eq!(bench.names(), before);
+    reader.close().unwrap();
+    settle(&reader);
+    assert_eq!(bench.names(), before);
+    // Ten seconds from now the events will be too old.
+    let age_s = bench.clock.now().0 as u64 / 1_000_000_000 + 10;
+    bench.options.retention = Retention { age_s_max: Some(age_s), store_bytes_max: None };
+    let (store, _) = bench.open();
+    store.close().unwrap();
+    let before = bench.names();
+    bench.clock.advance_ms(60_000);
+    settle(&store);
+    assert_eq!(bench.names(), before);
+}
+
+#[test]
+fn stats_do_not_wait_for_maintenance() {
+    let bench = Bench::new();
+    let store = ten_segments(&bench);
+    let (told, answer) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        // As while a segment is sealed.
+        let busy = store.handle.core.maintenance();
+        scope.spawn(|| told.send(store.stats()).unwrap());
+        let answer = answer.recv_timeout(std::time::Duration::from_secs(10));
+        drop(busy);
+        assert!(answer.is_ok_and(|stats| stats.sealed > 5));
+    });
+}

@@ -3,6 +3,9 @@
 
 use std::io;
 
+/// "Too many open files" has no kind of its own in the standard library.
+const EMFILE: i32 = 24;
+
 /// What a call to the storage does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the method of the same name")]
@@ -63,14 +66,21 @@ pub enum FaultKind {
     NoSpace,
     /// EDQUOT.
     Quota,
+    /// EMFILE.
+    OpenFiles,
     /// Half of the bytes are written, and the call says so.
     ShortWrite,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [FaultKind; 4] =
-        [FaultKind::Io, FaultKind::NoSpace, FaultKind::Quota, FaultKind::ShortWrite];
+    pub const ALL: [FaultKind; 5] = [
+        FaultKind::Io,
+        FaultKind::NoSpace,
+        FaultKind::Quota,
+        FaultKind::ShortWrite,
+        FaultKind::OpenFiles,
+    ];
 
     /// Whether the operating system could answer this call with this error.
     #[must_use]
@@ -81,6 +91,7 @@ impl FaultKind {
                 call,
                 Call::Create | Call::Rename | Call::Write | Call::Allocate | Call::SyncData
             ),
+            FaultKind::OpenFiles => matches!(call, Call::List | Call::Create | Call::Open),
             FaultKind::ShortWrite => call == Call::Write,
         }
     }
@@ -90,6 +101,7 @@ impl FaultKind {
             FaultKind::Io => io::Error::other("simulated EIO"),
             FaultKind::NoSpace => io::ErrorKind::StorageFull.into(),
             FaultKind::Quota => io::ErrorKind::QuotaExceeded.into(),
+            FaultKind::OpenFiles => io::Error::from_raw_os_error(EMFILE),
             FaultKind::ShortWrite => io::Error::other("a short write is no error"),
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Disk {
     pub(super) changes: u64,
     /// Power goes at this change.
     pub(super) power_loss_at: Option<u64>,
+    /// It is the process that goes then: the page cache stays.
+    pub(super) power_stays: bool,
     /// No call succeeds any more.
     pub(super) off: bool,
     pub(super) fault: Option<Fault>,
@@ -38,6 +40,8 @@ pub(super) struct Disk {
     pub(super) syncs: u64,
     pub(super) capacity: Option<u64>,
     pub(super) free_bytes_hidden: bool,
+    /// No file can be opened: too many are.
+    pub(super) files_open_max: bool,
     /// What the engine did that it must never do.
     pub(super) misuse: Vec<String>,
     /// Behind the last sequence in any frame that was ever written, durable or not.
@@ -92,6 +96,10 @@ impl Disk {
                 self.off = true;
                 return if call.syncs() { Err(power_lost()) } else { Ok(Outcome::DoneUnheard) };
             }
+        }
+        if self.files_open_max && FaultKind::OpenFiles.suits(call) {
+            let attempted = format!("{call:?} {name}");
+            return Err(Error::io(attempted, FaultKind::OpenFiles.error()).in_file(name));
         }
         match self.fault {
             Some(fault) if number >= fault.at_call && fault.kind.suits(call) => {

@@ -43,6 +43,13 @@ impl SimStorage {
         disk.power_loss_at = Some(disk.changes + changes);
     }
 
+    /// The process is killed at this change, counted from now: 0 is the next one. That call may have
+    /// taken effect; no later one is made. What is found then is [`SimStorage::after_kill`].
+    pub fn kill_after(&self, changes: u64) {
+        self.lose_power_after(changes);
+        self.disk().power_stays = true;
+    }
+
     /// Power stays.
     pub fn lose_power_never(&self) {
         self.disk().power_loss_at = None;
@@ -107,6 +114,11 @@ impl SimStorage {
         self.disk().capacity = bytes;
     }
 
+    /// Whether no file can be opened or made because too many are open.
+    pub fn use_up_open_files(&self, used_up: bool) {
+        self.disk().files_open_max = used_up;
+    }
+
     /// Whether the disk keeps to itself how much space is free.
     pub fn hide_free_bytes(&self, hidden: bool) {
         self.disk().free_bytes_hidden = hidden;
@@ -165,7 +177,7 @@ impl SimStorage {
     pub fn after_kill(&self) -> SimStorage {
         let mut disk = self.disk();
         let was_off = std::mem::replace(&mut disk.off, true);
-        assert!(!was_off, "a process cannot be killed after the power is gone");
+        assert!(!was_off || disk.power_stays, "a process cannot be killed after the power is gone");
         let mut inodes = disk.inodes.clone();
         inodes.iter_mut().for_each(|inode| inode.frozen = false);
         let found = Disk {
