@@ -79,6 +79,25 @@ fn good_lines_are_stored_and_bad_ones_told_with_their_numbers() {
 }
 
 #[test]
+fn large_lines_that_fit_no_common_batch_are_all_stored_and_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, data) = (directory.path().join("e.ndjson"), directory.path().join("store"));
+    // Values of 64 KB: 3.9 MB, and 4.8 MB, which one batch cannot hold together.
+    let value = "v".repeat(64_000);
+    let line = |values: usize| {
+        let attributes: Vec<_> = (0..values).map(|i| format!("\"k{i}\":\"{i}{value}\"")).collect();
+        let attributes = attributes.join(",");
+        format!("{{\"time\":1,\"source\":\"a\",\"type\":\"x\",\"attributes\":{{{attributes}}}}}\n")
+    };
+    fs::write(&file, [line(61), line(75)].concat()).unwrap();
+    let import = ["import", "--resume", "--data", text(&data), "--format", "ndjson", text(&file)];
+    expect(0, &import);
+    assert_eq!(count(&data), 2);
+    expect(0, &import);
+    assert_eq!(count(&data), 2);
+}
+
+#[test]
 fn a_cut_file_gives_what_is_whole_and_an_error_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let (file, data) = (directory.path().join("e.otlp"), directory.path().join("store"));
