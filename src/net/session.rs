@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
             let what = "the batch names another producer or epoch than the hello did";
             return Err(Error::invalid(what).in_field("producer_id"));
         }
-        let batch = self.context.ingest.validate(header, payload).await?;
+        let (permit, batch) = self.context.ingest.validate(permit, header, payload).await?;
         self.context.ingest.submit(permit, vec![batch])
     }
 

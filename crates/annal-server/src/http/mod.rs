@@ -23,10 +23,9 @@ pub use connection::serve;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use annal::ingest::{Gauge, Ingest};
+use annal::ingest::{Gauge, Ingest, Slots};
 use annal::query::Catalog;
 use annal::{BatchBuilder, Error, Result, limits};
-use tokio::sync::Semaphore;
 
 use metrics::HttpCounters;
 
@@ -44,7 +43,7 @@ struct Shared {
     ingest: OnceLock<Ingest>,
     builders: Mutex<Vec<BatchBuilder>>,
     /// Large or compressed bodies that are decoded at a time, away from the network threads.
-    decoding: Semaphore,
+    decoding: Slots,
     catalog: Mutex<Catalog>,
     connections: Gauge,
     counters: HttpCounters,
@@ -63,7 +62,7 @@ impl App {
         let shared = Shared {
             ingest: OnceLock::new(),
             builders: Mutex::default(),
-            decoding: Semaphore::new(limits::VALIDATION_THREADS),
+            decoding: Slots::new(limits::VALIDATION_THREADS),
             catalog: Mutex::default(),
             connections: Gauge::default(),
             counters: HttpCounters::default(),
