@@ -75,7 +75,7 @@ struct Shared {
     validations: Slots,
     queries: Slots,
     queries_waiting: Gauge,
-    poisoned: watch::Sender<bool>,
+    poisoned: watch::Sender<Option<Error>>,
 }
 
 impl Ingest {
@@ -90,7 +90,7 @@ impl Ingest {
             validations: Slots::new(options.validation_threads),
             queries: Slots::new(options.query_threads),
             queries_waiting: Gauge::default(),
-            poisoned: watch::Sender::new(false),
+            poisoned: watch::Sender::new(None),
         };
         Ingest { shared: Arc::new(shared) }
     }
@@ -212,12 +212,13 @@ impl Ingest {
         &self.shared.store
     }
 
-    /// Completes when an append has found the store poisoned: it takes no more writes, and the
-    /// process that serves it should end.
-    pub async fn poisoned(&self) {
+    /// Completes with the cause when an append has found the store poisoned: it takes no more
+    /// writes, and the process that serves it should end.
+    pub async fn poisoned(&self) -> Error {
         let mut receiver = self.shared.poisoned.subscribe();
+        let found = receiver.wait_for(Option::is_some).await;
         // The sender lives as long as `self`.
-        let _ = receiver.wait_for(|poisoned| *poisoned).await;
+        found.ok().and_then(|found| found.clone()).unwrap_or_else(closing)
     }
 
     /// Admits nothing more, and closes the store: what is queued becomes durable first.
@@ -230,7 +231,7 @@ impl Ingest {
     /// Remembers that the store is poisoned, if that is what the error says.
     fn notice(&self, error: &Error) {
         if error.kind() == ErrorKind::Poisoned {
-            self.shared.poisoned.send_replace(true);
+            self.shared.poisoned.send_replace(Some(error.clone()));
         }
     }
 }

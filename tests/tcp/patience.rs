@@ -190,7 +190,8 @@ async fn small_messages_that_never_come_take_nothing_from_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_too_many_is_told_so() {
-    let few = ServerOptions { connections_max: 1, ..ServerOptions::default() };
+    let connections = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    let few = ServerOptions { connections, ..ServerOptions::default() };
     let served = Served::start_with(few).await;
     let first = Client::connect(&served.address, options()).await.unwrap();
     let error = Client::connect(&served.address, options()).await.err().unwrap();

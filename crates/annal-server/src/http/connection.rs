@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use annal::{Result, limits};
+use annal::Result;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -54,16 +54,16 @@ pub async fn serve(
                 continue;
             }
         };
-        let open = app.shared.connections.raise();
-        if app.shared.connections.get() > limits::CONNECTIONS_MAX as u64 {
+        let Ok(permit) = app.shared.options.connections.clone().try_acquire_owned() else {
             app.shared.counters.refused_connection();
             tokio::spawn(refuse(stream));
             continue;
-        }
+        };
+        let open = app.shared.connections.raise();
         let (service, stopping, alive) = (service.clone(), stopping.clone(), alive.clone());
         tokio::spawn(async move {
             connection(stream, service, stopping).await;
-            drop((open, alive));
+            drop((open, permit, alive));
         });
     }
     drop((listener, alive));

@@ -26,11 +26,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use annal::ingest::{Gauge, Ingest, Slots};
 use annal::query::Catalog;
 use annal::{BatchBuilder, Error, Result, limits};
+use tokio::sync::Semaphore;
 
 use metrics::HttpCounters;
 
 /// Builders that are kept for the next request; more may be in use.
 const BUILDERS_KEPT_MAX: usize = 4;
+
+/// How the gateway treats its clients.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// A permit for each connection at a time. Listeners that share descriptors share it.
+    pub connections: Arc<Semaphore>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> HttpOptions {
+        HttpOptions { connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
+    }
+}
 
 /// What the handlers share. It exists before the store is open: `/health` answers at once, all
 /// else is 503 until [`App::set_ready`].
@@ -46,6 +60,7 @@ struct Shared {
     decoding: Slots,
     catalog: Mutex<Catalog>,
     connections: Gauge,
+    options: HttpOptions,
     counters: HttpCounters,
 }
 
@@ -56,15 +71,22 @@ impl Default for App {
 }
 
 impl App {
-    /// Without a store yet.
+    /// With the defaults, and without a store yet.
     #[must_use]
     pub fn new() -> App {
+        App::with(HttpOptions::default())
+    }
+
+    /// Without a store yet.
+    #[must_use]
+    pub fn with(options: HttpOptions) -> App {
         let shared = Shared {
             ingest: OnceLock::new(),
             builders: Mutex::default(),
             decoding: Slots::new(limits::VALIDATION_THREADS),
             catalog: Mutex::default(),
             connections: Gauge::default(),
+            options,
             counters: HttpCounters::default(),
         };
         App { shared: Arc::new(shared) }
