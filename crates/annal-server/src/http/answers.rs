@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use annal::event::Event;
 use annal::query::{By, Catalog, Count, Scanned, Totals};
 use annal::{Error, Query, Result, Snapshot};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 
@@ -16,6 +17,8 @@ use super::params::{Params, trace_id};
 use crate::json::{write_event, write_text};
 
 type Answered = Result<Response, HttpError>;
+/// A part of the path; what is wrong with it is told as all errors are.
+type PathText = Result<Path<String>, PathRejection>;
 
 /// Turns the flag of a query when its client has gone: the handler is dropped then.
 struct Cancel(Arc<AtomicBool>);
@@ -67,12 +70,15 @@ pub(super) async fn count(State(app): State<App>, RawQuery(query): RawQuery) -> 
 /// `GET /api/v1/events/{sequence}`
 pub(super) async fn event(
     State(app): State<App>,
-    Path(sequence): Path<String>,
+    sequence: PathText,
     RawQuery(query): RawQuery,
 ) -> Answered {
     Params::parse(query.as_deref())?.finish()?;
+    let sequence = text(sequence, "sequence")?;
     let bad = || Error::invalid(format!("{sequence:?} is no sequence")).in_field("sequence");
-    let number: u64 = sequence.parse().map_err(|_| bad())?;
+    // The parser of integers takes a sign, too.
+    let digits = sequence.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = sequence.parse().ok().filter(|_| digits).ok_or_else(bad)?;
     let found = app.ingest()?.query(move |snapshot| snapshot.event(number)).await;
     app.shared.counters.queried(found.is_ok(), &Scanned::default());
     match found? {
@@ -88,11 +94,11 @@ pub(super) async fn event(
 /// `GET /api/v1/traces/{id}`
 pub(super) async fn trace(
     State(app): State<App>,
-    Path(hex): Path<String>,
+    hex: PathText,
     RawQuery(query): RawQuery,
 ) -> Answered {
     Params::parse(query.as_deref())?.finish()?;
-    let id = trace_id(&hex)?;
+    let id = trace_id(&text(hex, "trace")?)?;
     let query = Query::default().trace(id).order(annal::query::Order::Oldest).limit(usize::MAX);
     let (sender, receiver) = std::sync::mpsc::channel();
     let response = answer(&app, query, move |snapshot, query| {
@@ -146,6 +152,11 @@ pub(super) async fn types(State(app): State<App>, RawQuery(query): RawQuery) -> 
     });
     out.push(b'}');
     Ok(json(out))
+}
+
+fn text(part: PathText, field: &str) -> Result<String> {
+    let Path(text) = part.map_err(|e| Error::invalid(e.body_text()).in_field(field))?;
+    Ok(text)
 }
 
 /// Runs a query on a query thread until it is answered or its client has gone.

@@ -130,7 +130,10 @@ fn bad_questions_are_named_with_their_field() {
         ("/api/v1/count?by=colour", "by"),
         ("/api/v1/count?limit=5", "limit"),
         ("/api/v1/traces/xyz", "trace"),
+        ("/api/v1/traces/%ff", "trace"),
         ("/api/v1/events/xyz", "sequence"),
+        ("/api/v1/events/%ff", "sequence"),
+        ("/api/v1/events/+5", "sequence"),
         ("/api/v1/sources?source=a", "source"),
     ] {
         let answer = server.get(path);
