@@ -16,7 +16,8 @@ use support::{Server, annal, count, expect, run, stderr, text};
 fn a_terminated_server_finishes_seals_and_ends_with_0() {
     for signal in ["TERM", "INT"] {
         let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("store");
+        // Whatever is missing of the path is made.
+        let data = directory.path().join("parent/store");
         let server = Server::start(&data);
         let url = server.tcp.clone();
         expect(0, &["generate", "--events", "5000", "--url", &url]);
