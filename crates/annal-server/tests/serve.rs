@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
@@ -139,6 +140,26 @@ fn a_server_whose_storage_fails_says_why_and_ends_with_5() {
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("annal: storage failed (") && said.contains("File too large"), "{said}");
     assert!(!said.contains("sync"), "{said}");
+}
+
+#[test]
+fn what_is_refused_over_tcp_stands_on_the_page_of_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("store"));
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 padding";
+    let said: [(&str, &[u8]); 2] =
+        [("Unsupported", b"GET / HTTP/1.1\r\nHost: annal\r\n\r\n"), ("Invalid", tls)];
+    for (reason, bytes) in said {
+        let mut stream = TcpStream::connect(server.tcp.replace("tcp://", "")).unwrap();
+        stream.write_all(bytes).unwrap();
+        // Until the server has told its error and ended the connection.
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        assert!(!told.is_empty());
+        let row = format!("annal_rejected_total{{protocol=\"tcp\",reason=\"{reason}\"}}");
+        assert_eq!(metric(&server.http, &row), 1);
+    }
+    assert_eq!(server.terminate().0, Some(0));
 }
 
 #[test]
