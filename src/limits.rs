@@ -103,6 +103,10 @@ limits! {
     ANSWER_EVENTS_DEFAULT: usize = 100;
     /// Bytes of an answer unless the caller says otherwise.
     ANSWER_BYTES_DEFAULT: usize = 64 << 20;
+    /// Bytes of HTTP answers that clients have not read yet; beyond it large ones are `Busy`.
+    ANSWERS_UNSENT_BYTES_MAX: usize = 128 << 20;
+    /// Seconds that an HTTP client may leave its answer unread before its connection is cut.
+    HTTP_WRITE_S_MAX: u64 = 30;
     /// Bytes of a compiled regular expression.
     REGEX_BYTES_MAX: usize = 1 << 20;
     /// Bytes of the text of a query expression.

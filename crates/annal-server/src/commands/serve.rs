@@ -133,7 +133,8 @@ async fn serve(plan: Plan) -> Outcome {
     eprintln!("annal: http on {http_url}");
 
     let connections = Arc::new(Semaphore::new(descriptors::for_connections()));
-    let app = App::with(HttpOptions { connections: connections.clone() });
+    let http_options = HttpOptions { connections: connections.clone(), ..HttpOptions::default() };
+    let app = App::with(http_options);
     let (stop, stopping) = watch::channel(false);
     let http = tokio::spawn(http::serve(http, app.clone(), told(stopping)));
 

@@ -85,7 +85,7 @@ pub(super) async fn event(
         Some(event) => {
             let mut out = Vec::new();
             write_event(&mut out, &event);
-            Ok(json(out))
+            Ok(json(app.shared.unsent.body(out)?))
         }
         None => Err(HttpError::not_found(format!("no event has sequence {number}"))),
     }
@@ -132,7 +132,7 @@ pub(super) async fn sources(State(app): State<App>, RawQuery(query): RawQuery) -
         out.push(b'}');
     });
     out.push(b'}');
-    Ok(json(out))
+    Ok(json(app.shared.unsent.body(out)?))
 }
 
 /// `GET /api/v1/types`
@@ -151,7 +151,7 @@ pub(super) async fn types(State(app): State<App>, RawQuery(query): RawQuery) -> 
         out.push(b'}');
     });
     out.push(b'}');
-    Ok(json(out))
+    Ok(json(app.shared.unsent.body(out)?))
 }
 
 fn text(part: PathText, field: &str) -> Result<String> {
@@ -167,7 +167,13 @@ async fn answer(
 ) -> Answered {
     let cancel = Cancel(Arc::default());
     query.cancel = Some(cancel.0.clone());
-    let answered = app.ingest()?.query(move |snapshot| work(snapshot, query)).await;
+    let unsent = app.shared.unsent.clone();
+    let answered = app.ingest()?.query(move |snapshot| {
+        let (answer, scanned) = work(snapshot, query)?;
+        // On the thread still: no more than one answer a thread waits for this.
+        Ok((unsent.body(answer)?, scanned))
+    });
+    let answered = answered.await;
     drop(cancel);
     match answered {
         Ok((body, scanned)) => {

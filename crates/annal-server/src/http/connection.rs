@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use super::patient::Patient;
 use super::{App, routes};
 
 /// From the end of one request to the end of the next one's head: keep-alive of at least 60 s, as
@@ -61,6 +62,10 @@ pub async fn serve(
         };
         let open = app.shared.connections.raise();
         let (service, stopping, alive) = (service.clone(), stopping.clone(), alive.clone());
+        // Answers are small and complete: nothing is gained by holding them back.
+        let _ = stream.set_nodelay(true);
+        let cut = app.shared.counters.cut_connections.clone();
+        let stream = Patient::new(stream, app.shared.options.write_timeout, cut);
         tokio::spawn(async move {
             connection(stream, service, stopping).await;
             drop((open, permit, alive));
@@ -73,9 +78,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, service: axum::Router, mut stopping: watch::Receiver<bool>) {
-    // Answers are small and complete: nothing is gained by holding them back.
-    let _ = stream.set_nodelay(true);
+async fn connection(
+    stream: Patient<TcpStream>,
+    service: axum::Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)

@@ -86,7 +86,7 @@ pub(super) fn set_retry_after(response: &mut Response, error: &Error) {
 }
 
 /// An answer in JSON.
-pub(super) fn json(body: Vec<u8>) -> Response {
+pub(super) fn json(body: impl Into<Body>) -> Response {
     with_type("application/json", body)
 }
 

@@ -6,7 +6,8 @@
 //! 3. What comes in (`otlp`, `ndjson`) is admitted before its body is read (`body`), decoded, and
 //!    acknowledged when it is durable (COM-1).
 //! 4. What is asked (`answers`) is read from the URL (`params`) and runs on a query thread; a client
-//!    that goes away cancels it.
+//!    that goes away cancels it. What clients have not read yet is bounded (`unsent`), and who does
+//!    not read is cut off (`patient`).
 
 mod answers;
 mod body;
@@ -16,12 +17,15 @@ mod metrics;
 mod ndjson;
 mod otlp;
 mod params;
+mod patient;
 mod routes;
+mod unsent;
 mod work;
 
 pub use connection::serve;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use annal::ingest::{Gauge, Ingest, Slots};
 use annal::query::Catalog;
@@ -29,6 +33,7 @@ use annal::{BatchBuilder, Error, Result, limits};
 use tokio::sync::Semaphore;
 
 use metrics::HttpCounters;
+use unsent::Unsent;
 
 /// Builders that are kept for the next request; more may be in use.
 const BUILDERS_KEPT_MAX: usize = 4;
@@ -38,11 +43,19 @@ const BUILDERS_KEPT_MAX: usize = 4;
 pub struct HttpOptions {
     /// A permit for each connection at a time. Listeners that share descriptors share it.
     pub connections: Arc<Semaphore>,
+    /// For a client to take some more of its answer.
+    pub write_timeout: Duration,
+    /// Bytes of answers that clients have not read yet.
+    pub unsent_bytes_max: usize,
 }
 
 impl Default for HttpOptions {
     fn default() -> HttpOptions {
-        HttpOptions { connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) }
+        HttpOptions {
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+            write_timeout: Duration::from_secs(limits::HTTP_WRITE_S_MAX),
+            unsent_bytes_max: limits::ANSWERS_UNSENT_BYTES_MAX,
+        }
     }
 }
 
@@ -60,6 +73,7 @@ struct Shared {
     decoding: Slots,
     catalog: Mutex<Catalog>,
     connections: Gauge,
+    unsent: Unsent,
     options: HttpOptions,
     counters: HttpCounters,
 }
@@ -86,6 +100,7 @@ impl App {
             decoding: Slots::new(limits::VALIDATION_THREADS),
             catalog: Mutex::default(),
             connections: Gauge::default(),
+            unsent: Unsent::new(options.unsent_bytes_max),
             options,
             counters: HttpCounters::default(),
         };
