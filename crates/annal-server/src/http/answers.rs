@@ -1,12 +1,12 @@
 //! What is asked over HTTP: events, counts, traces, sources and types, as JSON.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use annal::event::Event;
 use annal::query::{By, Catalog, Count, Scanned, Totals};
-use annal::{Error, Query, Result, Snapshot};
+use annal::{Error, ErrorKind, Query, Result, Snapshot};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -187,20 +187,38 @@ async fn answer(
     }
 }
 
-/// Reads what is new since the last look, then the lists.
+/// Reads what is new since the last look, then the lists. One request reads at a time, and takes
+/// one query thread for that; the others wait for it and then find most or all of it read. If
+/// nothing is new no thread is needed.
 async fn catalog<T: Send + 'static>(
     app: &App,
     read: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T> {
-    let shared = app.shared.clone();
-    let listed = app.ingest()?.query(move |snapshot| {
-        let mut catalog = shared.catalog.lock().unwrap_or_else(PoisonError::into_inner);
-        catalog.refresh(&snapshot)?;
-        Ok(read(&catalog))
-    });
-    let listed = listed.await;
+    let listed = listed(app, read).await;
     app.shared.counters.queried(listed.is_ok(), &Scanned::default());
     listed
+}
+
+async fn listed<T: Send + 'static>(
+    app: &App,
+    read: impl FnOnce(&Catalog) -> T + Send + 'static,
+) -> Result<T> {
+    let ingest = app.ingest()?;
+    let cancel = Cancel(Arc::default());
+    let query = Query { cancel: Some(cancel.0.clone()), ..Query::default() };
+    let at_most = Duration::from_millis(query.deadline_ms);
+    let turn = tokio::time::timeout(at_most, app.shared.catalog.clone().lock_owned());
+    let mut catalog = turn.await.map_err(|_| {
+        Error::new(ErrorKind::Deadline, "the lists are still being read: come back later")
+    })?;
+    if catalog.is_current(&ingest.snapshot()) {
+        return Ok(read(&catalog));
+    }
+    let refreshed = ingest.query(move |snapshot| {
+        catalog.refresh_within(&snapshot, &query)?;
+        Ok(read(&catalog))
+    });
+    refreshed.await
 }
 
 fn write_events(out: &mut Vec<u8>, events: &[Event]) {

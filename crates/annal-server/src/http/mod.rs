@@ -71,7 +71,8 @@ struct Shared {
     builders: Mutex<Vec<BatchBuilder>>,
     /// Large or compressed bodies that are decoded at a time, away from the network threads.
     decoding: Slots,
-    catalog: Mutex<Catalog>,
+    /// Held by the one request that reads on, also while it does so on a query thread.
+    catalog: Arc<tokio::sync::Mutex<Catalog>>,
     connections: Gauge,
     unsent: Unsent,
     options: HttpOptions,
@@ -98,7 +99,7 @@ impl App {
             ingest: OnceLock::new(),
             builders: Mutex::default(),
             decoding: Slots::new(limits::VALIDATION_THREADS),
-            catalog: Mutex::default(),
+            catalog: Arc::default(),
             connections: Gauge::default(),
             unsent: Unsent::new(options.unsent_bytes_max),
             options,

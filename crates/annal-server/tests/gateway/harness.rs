@@ -83,6 +83,23 @@ impl Server {
         self.ingest.clone().unwrap()
     }
 
+    /// Makes a query thread wait until what comes back is dropped.
+    pub(crate) fn occupy_a_query_thread(&self) -> std::sync::mpsc::Sender<()> {
+        let (go_on, may_end) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let ingest = self.ingest();
+        self.runtime.spawn(async move {
+            let wait = move |_| {
+                begun.send(()).unwrap();
+                let _ = may_end.recv();
+                Ok(())
+            };
+            ingest.query(wait).await
+        });
+        has_begun.recv().unwrap();
+        go_on
+    }
+
     /// Stops in good order; says whether the gateway ended well.
     pub(crate) fn stop(&mut self) -> annal::Result<()> {
         let _ = self.stop.take().unwrap().send(());
