@@ -77,8 +77,10 @@ limits! {
     QUERIES_WAITING_MAX: usize = 256;
     /// Large batches that are validated at a time, away from the network threads.
     VALIDATION_THREADS: usize = 2;
-    /// TCP and HTTP connections.
+    /// TCP and HTTP connections of a process, together.
     CONNECTIONS_MAX: usize = 10_000;
+    /// File descriptors that connections leave to segments and all else; half, if fewer may be open.
+    DESCRIPTORS_RESERVED: usize = 256;
     /// Bytes of unanswered appends on one TCP connection: hides a sync of 100 ms at 160 MB/s.
     TCP_CREDIT_BYTES: usize = 16 << 20;
     /// Appends unanswered on one TCP connection: those that a producer's retry is recognised among.
@@ -101,6 +103,10 @@ limits! {
     ANSWER_EVENTS_DEFAULT: usize = 100;
     /// Bytes of an answer unless the caller says otherwise.
     ANSWER_BYTES_DEFAULT: usize = 64 << 20;
+    /// Bytes of HTTP answers that clients have not read yet; beyond it large ones are `Busy`.
+    ANSWERS_UNSENT_BYTES_MAX: usize = 128 << 20;
+    /// Seconds that an HTTP client may leave its answer unread before its connection is cut.
+    HTTP_WRITE_S_MAX: u64 = 30;
     /// Bytes of a compiled regular expression.
     REGEX_BYTES_MAX: usize = 1 << 20;
     /// Bytes of the text of a query expression.

@@ -264,6 +264,40 @@ fn the_catalog_knows_every_series_and_reads_only_what_is_new() {
 }
 
 #[test]
+fn an_older_snapshot_takes_nothing_from_the_catalog() {
+    let mut random = Random(11);
+    let mut fixture = Fixture::filled(&mut random, 10);
+    let older = fixture.store.snapshot();
+    fixture.append(&mut random, 4_000, 10);
+    let newer = fixture.store.snapshot();
+    let mut catalog = Catalog::default();
+    assert!(!catalog.is_current(&older));
+    catalog.refresh(&newer).unwrap();
+    let known = catalog.types(None);
+    catalog.refresh(&older).unwrap();
+    assert_eq!(catalog.types(None), known);
+    assert!(catalog.is_current(&newer) && !catalog.is_current(&older));
+}
+
+#[test]
+fn a_refresh_that_is_stopped_is_an_error_and_the_next_one_ends_right() {
+    let mut random = Random(12);
+    let fixture = Fixture::filled(&mut random, 20);
+    let snapshot = fixture.store.snapshot();
+    let mut whole = Catalog::default();
+    whole.refresh(&snapshot).unwrap();
+    let mut catalog = Catalog::default();
+    let cancelled = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let query = Query { cancel: Some(cancelled), ..Query::default() };
+    let error = catalog.refresh_within(&snapshot, &query).unwrap_err();
+    assert_eq!(error.kind(), annal::ErrorKind::Cancelled);
+    assert!(!catalog.is_current(&snapshot), "what was not read to the end is not served");
+    catalog.refresh_within(&snapshot, &Query::default()).unwrap();
+    assert!(catalog.is_current(&snapshot));
+    assert_eq!(catalog.types(None), whole.types(None));
+}
+
+#[test]
 fn what_directories_say_is_counted_without_reading_a_frame() {
     let mut random = Random(10);
     let fixture = Fixture::filled(&mut random, 20);

@@ -90,6 +90,26 @@ fn the_blocking_client_appends_pings_and_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_no_message_holds_is_the_callers_error_and_names_the_field() {
+    let served = Served::start().await;
+    let client = Client::connect(&served.address, options()).await.unwrap();
+    let long = "x".repeat(70_000);
+    let all = || Query::new(TimeRange::ALL);
+    for (query, field) in [
+        (all().source(&*long), "source"),
+        (all().event_type(&*long), "type"),
+        (Query { source: Some("s".repeat(1_025)), ..all() }, "source"),
+    ] {
+        let error = client.query(&query).await.err().unwrap();
+        assert_eq!((error.kind(), error.field()), (annal::ErrorKind::Limit, Some(field)));
+    }
+    let mut answer = client.query(&all().source("s".repeat(1_024))).await.unwrap();
+    assert!(answer.next().await.unwrap().is_none());
+    client.close().await;
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_producer_without_a_name_are_stored_too() {
     let served = Served::start().await;
     let anonymous = ClientOptions { producer: None, ..options() };

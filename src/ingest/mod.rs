@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::column::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,11 +21,13 @@ use crate::time::{Clock, SystemClock};
 mod admission;
 mod counters;
 mod pending;
+mod slots;
 
 pub use crate::store::Ack;
 pub use admission::Permit;
 pub use counters::{Counters, Gauge, Raised, Rejected};
 pub use pending::Pending;
+pub use slots::Slots;
 
 use admission::Budget;
 
@@ -70,10 +72,10 @@ struct Shared {
     budget: Budget,
     counters: Counters,
     clock: Arc<dyn Clock>,
-    validations: Semaphore,
-    queries: Arc<Semaphore>,
+    validations: Slots,
+    queries: Slots,
     queries_waiting: Gauge,
-    poisoned: watch::Sender<bool>,
+    poisoned: watch::Sender<Option<Error>>,
 }
 
 impl Ingest {
@@ -85,10 +87,10 @@ impl Ingest {
             budget: Budget::new(options.in_flight_bytes_max),
             counters: Counters::default(),
             clock: options.clock,
-            validations: Semaphore::new(options.validation_threads.max(1)),
-            queries: Arc::new(Semaphore::new(options.query_threads.max(1))),
+            validations: Slots::new(options.validation_threads),
+            queries: Slots::new(options.query_threads),
             queries_waiting: Gauge::default(),
-            poisoned: watch::Sender::new(false),
+            poisoned: watch::Sender::new(None),
         };
         Ingest { shared: Arc::new(shared) }
     }
@@ -107,16 +109,20 @@ impl Ingest {
         })
     }
 
-    /// Validates a frame from outside completely, away from the reactor if it is large.
-    pub async fn validate(&self, header: FrameHeader, payload: Bytes) -> Result<Batch> {
+    /// Validates a frame from outside completely, away from the reactor if it is large. The permit
+    /// comes back with the batch; until then it stands for the frame, whoever still waits.
+    pub async fn validate(
+        &self,
+        permit: Permit,
+        header: FrameHeader,
+        payload: Bytes,
+    ) -> Result<(Permit, Batch)> {
         let now = self.shared.clock.now();
-        if header.raw_length <= INLINE_RAW_BYTES_MAX {
-            return Batch::from_frame(header, payload, now);
+        let work = move || Ok((permit, Batch::from_frame(header, payload, now)?));
+        match header.raw_length <= INLINE_RAW_BYTES_MAX {
+            true => work(),
+            false => self.shared.validations.run(work).await,
         }
-        let permit = self.shared.validations.acquire().await.map_err(|_| closing())?;
-        let outcome = blocking(move || Batch::from_frame(header, payload, now)).await;
-        drop(permit);
-        outcome
     }
 
     /// Queues the batches as one, now: two calls in a row are committed in that order. What comes
@@ -168,15 +174,12 @@ impl Ingest {
             let what = "too many queries wait for a thread: come back later";
             return Err(Error::busy(what).retry_after_ms(RETRY_AFTER_MS));
         }
-        let permit = self.shared.queries.clone().acquire_owned().await.map_err(|_| closing())?;
-        drop(waiting);
-        let snapshot = self.snapshot();
-        blocking(move || {
-            // Held by the thread, not by the waiter: who stops waiting frees no thread.
-            let _permit = permit;
-            work(snapshot)
-        })
-        .await
+        let store = self.shared.store.clone();
+        let work = move || {
+            drop(waiting);
+            work(store.snapshot())
+        };
+        self.shared.queries.run(work).await
     }
 
     /// What was accepted and refused, for metrics.
@@ -209,12 +212,13 @@ impl Ingest {
         &self.shared.store
     }
 
-    /// Completes when an append has found the store poisoned: it takes no more writes, and the
-    /// process that serves it should end.
-    pub async fn poisoned(&self) {
+    /// Completes with the cause when an append has found the store poisoned: it takes no more
+    /// writes, and the process that serves it should end.
+    pub async fn poisoned(&self) -> Error {
         let mut receiver = self.shared.poisoned.subscribe();
+        let found = receiver.wait_for(Option::is_some).await;
         // The sender lives as long as `self`.
-        let _ = receiver.wait_for(|poisoned| *poisoned).await;
+        found.ok().and_then(|found| found.clone()).unwrap_or_else(closing)
     }
 
     /// Admits nothing more, and closes the store: what is queued becomes durable first.
@@ -227,7 +231,7 @@ impl Ingest {
     /// Remembers that the store is poisoned, if that is what the error says.
     fn notice(&self, error: &Error) {
         if error.kind() == ErrorKind::Poisoned {
-            self.shared.poisoned.send_replace(true);
+            self.shared.poisoned.send_replace(Some(error.clone()));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A connection that has nothing to say holds no buffer. A message that is longer than a small read
 //! gets a buffer of exactly its length, once the caller has admitted that many bytes; small ones
-//! are cut from the common buffer.
+//! are read into the common buffer, which is there anyway, and cut from it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -42,9 +42,16 @@ impl Reader {
         }
     }
 
-    /// Whether the whole message of this envelope has been read or fits a small read.
-    pub(super) fn is_small(&self, head: &Head) -> bool {
-        head.message_bytes() <= READ_BYTES.max(self.buffer.len())
+    /// Reads on if the message of this envelope fits a small read, which needs no more memory than
+    /// its envelope did; says whether the whole of it is there now.
+    pub(super) async fn is_here(&mut self, head: &Head, message: Duration) -> Result<bool> {
+        if head.message_bytes() > READ_BYTES.max(self.buffer.len()) {
+            return Ok(false);
+        }
+        match within(message, UNFINISHED, self.fill(head.message_bytes())).await? {
+            true => Ok(true),
+            false => Err(Error::invalid("the connection ended inside a message")),
+        }
     }
 
     /// The body behind the envelope that `head` gave, its checksum held.

@@ -23,8 +23,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How a server treats its clients.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Connections at a time.
-    pub connections_max: usize,
+    /// A permit for each connection at a time. Listeners that share descriptors share it.
+    pub connections: Arc<Semaphore>,
     /// Bytes of unanswered appends per connection; at least one batch fits.
     pub credit_bytes: u64,
     /// From connecting to a complete hello.
@@ -42,7 +42,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
-            connections_max: limits::CONNECTIONS_MAX,
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
             credit_bytes: limits::TCP_CREDIT_BYTES as u64,
             hello_timeout: Duration::from_secs(limits::TCP_HELLO_S_MAX),
             idle_timeout: Duration::from_secs(limits::TCP_IDLE_S_MAX),
@@ -134,14 +134,14 @@ async fn accept(listener: TcpListener, context: Arc<Context>) -> JoinSet<()> {
 }
 
 fn take(stream: TcpStream, context: &Arc<Context>, connections: &mut JoinSet<()>) {
-    if connections.len() >= context.options.connections_max {
+    let Ok(permit) = context.options.connections.clone().try_acquire_owned() else {
         return refuse(&stream, context);
-    }
+    };
     let open: Raised = context.ingest.counters().tcp_connections.raise();
     let context = context.clone();
     connections.spawn(async move {
         serve(stream, context).await;
-        drop(open);
+        drop((open, permit));
     });
 }
 

@@ -94,12 +94,14 @@ impl<'a> Session<'a> {
         let answers = self.answers.clone();
         let slot = answers.reserve().await.map_err(|_| gone())?;
         let length = head.message_bytes();
-        let arriving = match reader.is_small(&head) {
+        let timeout = self.context.options.message_timeout;
+        // What has not come takes nothing of the budget unless `arriving` has room for it.
+        let arriving = match reader.is_here(&head, timeout).await? {
             true => None,
             false => Some(self.context.arriving.acquire_many(length as u32).await),
         };
         let permit = self.context.ingest.admit(length + BATCH_OVERHEAD_BYTES).await?;
-        let body = reader.body(&head, self.context.options.message_timeout).await?;
+        let body = reader.body(&head, timeout).await?;
         drop(arriving);
         let outcome = match split_frame(&body) {
             Ok((header, payload)) => match self.queue(header, payload, permit).await {
@@ -118,7 +120,7 @@ impl<'a> Session<'a> {
             let what = "the batch names another producer or epoch than the hello did";
             return Err(Error::invalid(what).in_field("producer_id"));
         }
-        let batch = self.context.ingest.validate(header, payload).await?;
+        let (permit, batch) = self.context.ingest.validate(permit, header, payload).await?;
         self.context.ingest.submit(permit, vec![batch])
     }
 

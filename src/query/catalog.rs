@@ -8,8 +8,9 @@ use crate::error::Result;
 use crate::query::count::Packed;
 use crate::query::decoded::Columns;
 use crate::query::groups::Grouping;
+use crate::query::guard::Guard;
 use crate::query::source::{Segment, Source, damaged};
-use crate::query::{By, Totals};
+use crate::query::{By, Query, Totals};
 use crate::segment::FrameEntry;
 use crate::store::Snapshot;
 use crate::time::Timestamp;
@@ -23,6 +24,10 @@ const STATUS_ERROR: i64 = crate::event::Status::Error as i64;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     segments: BTreeMap<u64, SegmentTotals>,
+    /// Next sequence and manifest version of the newest snapshot that was looked at.
+    newest: (u64, u64),
+    /// That snapshot was read to its end.
+    complete: bool,
 }
 
 /// The totals of the first frames of a segment.
@@ -42,12 +47,34 @@ impl Totals {
 }
 
 impl Catalog {
-    /// Reads what this snapshot has beyond the last one, and forgets segments that went.
+    /// Reads what this snapshot has beyond the last one, and forgets segments that went. One that is
+    /// older than the last changes nothing.
     pub fn refresh(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.refresh_from(&snapshot.source())
+        self.refresh_within(snapshot, &Query { deadline_ms: u64::MAX, ..Query::default() })
     }
 
-    pub(super) fn refresh_from<S: Segment>(&mut self, source: &Source<'_, S>) -> Result<()> {
+    /// As [`Catalog::refresh`], under the deadline and the cancel flag of a query. What was read
+    /// until then is kept: the next refresh goes on from there.
+    pub fn refresh_within(&mut self, snapshot: &Snapshot, query: &Query) -> Result<()> {
+        self.refresh_from(&snapshot.source(), &Guard::new(query))
+    }
+
+    /// Whether the totals are those of this snapshot: nothing would be read.
+    #[must_use]
+    pub fn is_current(&self, snapshot: &Snapshot) -> bool {
+        self.complete && self.newest == (snapshot.next_sequence(), snapshot.manifest_version())
+    }
+
+    pub(super) fn refresh_from<S: Segment>(
+        &mut self,
+        source: &Source<'_, S>,
+        guard: &Guard,
+    ) -> Result<()> {
+        let newest = (source.next_sequence, source.manifest_version);
+        if newest < self.newest {
+            return Ok(());
+        }
+        (self.newest, self.complete) = (newest, false);
         self.segments.retain(|id, _| source.segments.iter().any(|s| s.id() == *id));
         for segment in source.segments {
             let known = self.segments.entry(segment.id()).or_default();
@@ -59,6 +86,7 @@ impl Catalog {
                 let Some(entry) = directory.frames.get(known.frames) else {
                     break;
                 };
+                guard.check(0)?;
                 for (series, totals) in read(segment, entry)? {
                     match known.series.get_mut(&series) {
                         Some(sum) => sum.add(&totals),
@@ -70,6 +98,7 @@ impl Catalog {
                 known.frames += 1;
             }
         }
+        self.complete = true;
         Ok(())
     }
 

@@ -36,29 +36,21 @@ pub struct DiskStorage {
 }
 
 impl DiskStorage {
-    /// Opens a directory; makes it, durably, if it is missing.
+    /// Opens a directory; makes it and its parents, durably, if they are missing.
     pub fn open(path: &Path, read_mode: ReadMode) -> Result<DiskStorage> {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {
-                let parent = match path.parent() {
-                    Some(parent) if !parent.as_os_str().is_empty() => parent,
-                    _ => Path::new("."),
-                };
-                fs::File::open(parent)
-                    .and_then(|parent| parent.sync_all())
-                    .map_err(|e| Error::io(format!("sync {}", parent.display()), e))?;
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(Error::io(format!("make {}", path.display()), e)),
-        }
+        make_directory(path)?;
         DiskStorage::open_existing(path, read_mode)
     }
 
-    /// Opens a directory that has to be there.
+    /// Opens a directory that has to be there; `Invalid` if it is not.
     pub fn open_existing(path: &Path, read_mode: ReadMode) -> Result<DiskStorage> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
-            .map_err(|e| Error::io(format!("open {}", path.display()), e.into()))?;
+        let opened = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
+        let directory = opened.map_err(|errno| match errno {
+            Errno::NOENT => Error::invalid(format!("there is no directory {}", path.display())),
+            Errno::NOTDIR => Error::invalid(format!("{} is no directory", path.display())),
+            errno => Error::io(format!("open {}", path.display()), errno.into()),
+        })?;
         let orphans_unsynced = AtomicBool::new(true);
         Ok(DiskStorage { directory, path: path.to_owned(), read_mode, orphans_unsynced })
     }
@@ -119,6 +111,29 @@ impl DiskStorage {
         }
         self.orphans_unsynced.store(false, Ordering::Release);
         Ok(())
+    }
+}
+
+/// Makes a directory whose name is durable, parents first.
+fn make_directory(path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let make = || fs::DirBuilder::new().mode(0o700).create(path);
+    let made = match make() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && parent != path => {
+            make_directory(parent)?;
+            make()
+        }
+        made => made,
+    };
+    match made {
+        Ok(()) => fs::File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(|e| Error::io(format!("sync {}", parent.display()), e)),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io(format!("make {}", path.display()), e)),
     }
 }
 

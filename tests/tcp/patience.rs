@@ -152,8 +152,46 @@ async fn a_full_byte_budget_makes_senders_wait_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn small_messages_that_never_come_take_nothing_from_the_others() {
+    let patient = ServerOptions { message_timeout: SHORT * 200, ..ServerOptions::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let ingest = IngestOptions { in_flight_bytes_max: 64 << 10, ..IngestOptions::default() };
+    let served = Served::start_in(directory, patient, ingest).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::connect(&served.address).await;
+        let hello = annal::net::message::Hello {
+            version_oldest: 1,
+            version_newest: 1,
+            producer: None,
+            name: String::new(),
+        };
+        raw.send(0, &Message::Hello(hello)).await;
+        let mut begun = Vec::new();
+        Message::Ping(Vec::new().into()).encode(1, &mut begun);
+        let behind_ping = begun.len() + annal::net::envelope::HEAD_BYTES;
+        Message::Append(vec![0; 10_000].into()).encode(2, &mut begun);
+        raw.stream.write_all(&begun[..behind_ping]).await.unwrap();
+        // Welcome, then the pong: the envelope behind it has been read, too.
+        assert!(matches!(raw.next().await, Some((_, Message::Welcome(_)))));
+        assert!(matches!(raw.next().await, Some((1, Message::Pong(_)))));
+        idle.push(raw);
+    }
+    let client = Client::connect(&served.address, options()).await.unwrap();
+    for at in 0..50 {
+        client.append(batch(at * 10, 10)).await.unwrap().await.unwrap();
+        assert_eq!(served.ingest.in_flight_bytes(), 0, "an idle sender holds bytes");
+    }
+    assert_eq!(served.rejected("Deadline"), 0, "nobody had to be given up for that");
+    client.close().await;
+    drop(idle);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_connection_too_many_is_told_so() {
-    let few = ServerOptions { connections_max: 1, ..ServerOptions::default() };
+    let connections = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    let few = ServerOptions { connections, ..ServerOptions::default() };
     let served = Served::start_with(few).await;
     let first = Client::connect(&served.address, options()).await.unwrap();
     let error = Client::connect(&served.address, options()).await.err().unwrap();

@@ -7,6 +7,7 @@
 
 mod commands;
 mod config;
+mod descriptors;
 mod exit;
 pub mod http;
 mod interrupt;

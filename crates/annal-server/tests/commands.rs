@@ -79,6 +79,25 @@ fn good_lines_are_stored_and_bad_ones_told_with_their_numbers() {
 }
 
 #[test]
+fn large_lines_that_fit_no_common_batch_are_all_stored_and_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, data) = (directory.path().join("e.ndjson"), directory.path().join("store"));
+    // Values of 64 KB: 3.9 MB, and 4.8 MB, which one batch cannot hold together.
+    let value = "v".repeat(64_000);
+    let line = |values: usize| {
+        let attributes: Vec<_> = (0..values).map(|i| format!("\"k{i}\":\"{i}{value}\"")).collect();
+        let attributes = attributes.join(",");
+        format!("{{\"time\":1,\"source\":\"a\",\"type\":\"x\",\"attributes\":{{{attributes}}}}}\n")
+    };
+    fs::write(&file, [line(61), line(75)].concat()).unwrap();
+    let import = ["import", "--resume", "--data", text(&data), "--format", "ndjson", text(&file)];
+    expect(0, &import);
+    assert_eq!(count(&data), 2);
+    expect(0, &import);
+    assert_eq!(count(&data), 2);
+}
+
+#[test]
 fn a_cut_file_gives_what_is_whole_and_an_error_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let (file, data) = (directory.path().join("e.otlp"), directory.path().join("store"));
@@ -141,14 +160,33 @@ fn exit_codes_say_what_happened() {
 }
 
 #[test]
-fn a_missing_store_is_an_error_and_is_not_made_by_reading() {
+fn a_directory_without_a_store_is_a_mistake_of_usage_and_none_is_made_by_reading() {
     let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("none");
-    for command in [&["query"][..], &["inspect"], &["verify"]] {
-        let output = run(&[command, &["--data", text(&data)]].concat());
-        assert!(!output.status.success() && !output.stderr.is_empty(), "{command:?}");
-        assert!(!data.exists(), "{command:?}");
+    let (none, empty) = (directory.path().join("none"), directory.path().join("empty"));
+    fs::create_dir(&empty).unwrap();
+    for data in [&none, &empty] {
+        for command in [
+            &["query"][..],
+            &["query", "--count"],
+            &["trace", "00000000000000000000000000000001"],
+            &["inspect"],
+            &["verify"],
+        ] {
+            let output = run(&[command, &["--data", text(data)]].concat());
+            assert_eq!(output.status.code(), Some(2), "{command:?} {}", stderr(&output));
+            assert!(!output.stderr.is_empty(), "{command:?}");
+        }
     }
+    assert!(!none.exists());
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_is_made_with_its_parents_by_those_that_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("a/b/c");
+    expect(0, &["generate", "--events", "10", "--data", text(&data)]);
+    assert_eq!(count(&data), 10);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "gateway/harness.rs"]
 mod harness;
+#[path = "gateway/readers.rs"]
+mod readers;
 #[path = "gateway/refusals.rs"]
 mod refusals;
 #[path = "gateway/routes.rs"]

@@ -4,22 +4,26 @@
 mod support;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use annal::net::{BlockingClient, ClientOptions};
+use annal::{Batch, BatchBuilder, Event, Timestamp};
 use support::{Server, annal, count, expect, run, stderr, text};
 
 #[test]
 fn a_terminated_server_finishes_seals_and_ends_with_0() {
     for signal in ["TERM", "INT"] {
         let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("store");
+        // Whatever is missing of the path is made.
+        let data = directory.path().join("parent/store");
         let server = Server::start(&data);
         let url = server.tcp.clone();
         expect(0, &["generate", "--events", "5000", "--url", &url]);
         server.signal(signal);
-        let (code, said) = server.terminate();
+        let (code, said) = server.ended();
         assert_eq!(code, Some(0), "{said}");
         assert!(said.ends_with("annal: stopped\n"), "{said}");
         assert_eq!(count(&data), 5_000);
@@ -60,6 +64,102 @@ fn a_taken_address_is_named_and_the_store_is_not_touched() {
         assert!(stderr(&output).contains(&address), "{}", stderr(&output));
         assert!(!data.exists());
     }
+}
+
+/// The value of a metric; `None` if the server does not answer now.
+fn metric_or_none(http: &str, name: &str) -> Option<u64> {
+    let mut answer = ureq::get(&format!("{http}/metrics")).call().ok()?;
+    let page = answer.body_mut().read_to_string().unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Some(line.unwrap_or_else(|| panic!("{name} is not in {page}")).parse().unwrap())
+}
+
+fn metric(http: &str, name: &str) -> u64 {
+    metric_or_none(http, name).unwrap()
+}
+
+fn batch(number: u64) -> Batch {
+    let mut builder = BatchBuilder::new();
+    for i in 0..500 {
+        let time = Timestamp(1_661_169_600_000_000_000 + (number * 500 + i) as i64);
+        let noise = (number * 500 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let id = annal::event::Value::Int(noise as i64);
+        let attributes = vec![annal::event::Attribute::new("id", id)];
+        let (source, event_type) = ("cart".into(), "x".into());
+        builder.push(&Event { time, source, event_type, attributes, ..Event::default() }).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+#[test]
+fn idle_connections_leave_the_store_the_descriptors_that_it_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let server = Server::start_after("ulimit -n 64", &data, &["--segment-bytes", "64KiB"]);
+    let client =
+        BlockingClient::connect(&server.tcp.replace("tcp://", ""), ClientOptions::default())
+            .unwrap();
+    let addresses = [server.http.replace("http://", ""), server.tcp.replace("tcp://", "")];
+    let idle: Vec<_> =
+        (0..80).map(|i| TcpStream::connect(addresses[i % 2].as_str()).unwrap()).collect();
+    for number in 0..60 {
+        client.append(batch(number)).unwrap().wait().unwrap();
+    }
+    client.close();
+    drop(idle);
+    // Those that were taken are given back, and others are served.
+    while metric_or_none(&server.http, "annal_segments").is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(metric(&server.http, "annal_segments") > 2);
+    assert!(metric(&server.http, "annal_http_connections_refused_total") > 0);
+    assert_eq!(server.terminate().0, Some(0));
+    assert_eq!(count(&data), 30_000);
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_after("ulimit -S -n 64", &directory.path().join("store"), &[]);
+    let address = server.http.replace("http://", "");
+    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(&*address).unwrap()).collect();
+    assert!(metric(&server.http, "annal_http_connections") > 100);
+    drop(idle);
+    assert_eq!(server.terminate().0, Some(0));
+}
+
+#[test]
+fn a_server_whose_storage_fails_says_why_and_ends_with_5() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    // The second segment would be larger than a file may become.
+    let server = Server::start_after("trap '' XFSZ; ulimit -f 4096", &data, &[]);
+    let sent = run(&["generate", "--events", "200000", "--url", &server.tcp]);
+    assert_eq!(sent.status.code(), Some(5), "{}", stderr(&sent));
+    let (code, said) = server.ended();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("annal: storage failed (") && said.contains("File too large"), "{said}");
+    assert!(!said.contains("sync"), "{said}");
+}
+
+#[test]
+fn what_is_refused_over_tcp_stands_on_the_page_of_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("store"));
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 padding";
+    let said: [(&str, &[u8]); 2] =
+        [("Unsupported", b"GET / HTTP/1.1\r\nHost: annal\r\n\r\n"), ("Invalid", tls)];
+    for (reason, bytes) in said {
+        let mut stream = TcpStream::connect(server.tcp.replace("tcp://", "")).unwrap();
+        stream.write_all(bytes).unwrap();
+        // Until the server has told its error and ended the connection.
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        assert!(!told.is_empty());
+        let row = format!("annal_rejected_total{{protocol=\"tcp\",reason=\"{reason}\"}}");
+        assert_eq!(metric(&server.http, &row), 1);
+    }
+    assert_eq!(server.terminate().0, Some(0));
 }
 
 #[test]

@@ -27,8 +27,9 @@ impl QueryStream {
         options: &ClientOptions,
         query: &Query,
     ) -> Result<QueryStream> {
+        let text = QueryText::of(query)?;
         let (reader, out) = Link::connect(address, options, None).await?.split();
-        if !out.message(REQUEST, &Message::Query(QueryText::of(query))) {
+        if !out.message(REQUEST, &Message::Query(text)) {
             return Err(Error::closed("the connection was lost before the query was sent"));
         }
         Ok(QueryStream { reader, _out: out, end: None })

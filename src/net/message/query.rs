@@ -76,10 +76,9 @@ impl QueryText {
     /// Bytes before the texts.
     pub const FIXED_BYTES: usize = 92;
 
-    /// A question as text.
-    #[must_use]
-    pub fn of(query: &Query) -> QueryText {
-        QueryText {
+    /// A question as text; `Limit` names what is longer than a message may hold.
+    pub fn of(query: &Query) -> Result<QueryText> {
+        let text = QueryText {
             range: query.range,
             limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
             order: query.order,
@@ -91,7 +90,9 @@ impl QueryText {
             source: query.source.clone().unwrap_or_default(),
             event_type: query.event_type.clone().unwrap_or_default(),
             expression: query.filter.as_ref().map(Expr::to_string).unwrap_or_default(),
-        }
+        };
+        within_limits(text.source.len(), text.event_type.len(), text.expression.len())?;
+        Ok(text)
     }
 
     /// The question, its expression parsed.
@@ -147,9 +148,7 @@ impl QueryText {
         let sequences = Some(c.u64()?..c.u64()?).filter(|_| flags & HAS_SEQUENCES != 0);
         let (source_length, type_length) = (usize::from(c.u16()?), usize::from(c.u16()?));
         let expression_length = c.u32()? as usize;
-        bounded(source_length, limits::NAME_BYTES_MAX, "source")?;
-        bounded(type_length, limits::NAME_BYTES_MAX, "type")?;
-        bounded(expression_length, limits::QUERY_TEXT_BYTES_MAX, "expression")?;
+        within_limits(source_length, type_length, expression_length)?;
         Ok(QueryText {
             range,
             limit,
@@ -256,6 +255,13 @@ fn signal(code: u16, flags: u16) -> Result<Option<Signal>> {
     }
     let signal = u8::try_from(code).ok().and_then(Signal::from_code);
     signal.map(Some).ok_or_else(|| Error::invalid(format!("signal {code}")).in_field("signal"))
+}
+
+/// Lengths of the texts of a question.
+fn within_limits(source: usize, event_type: usize, expression: usize) -> Result<()> {
+    bounded(source, limits::NAME_BYTES_MAX, "source")?;
+    bounded(event_type, limits::NAME_BYTES_MAX, "type")?;
+    bounded(expression, limits::QUERY_TEXT_BYTES_MAX, "expression")
 }
 
 fn bounded(value: usize, max: usize, field: &str) -> Result<()> {

@@ -160,3 +160,30 @@ fn a_file_system_that_cannot_reserve_gets_zeroes() {
     file.fill_with_zeroes(1, 200_000).unwrap();
     assert_eq!(file.length().unwrap(), 200_000);
 }
+
+#[test]
+fn missing_parents_are_made_and_closed_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b/c");
+    for _ in 0..2 {
+        DiskStorage::open(&path, ReadMode::Map).unwrap();
+    }
+    for made in ["a", "a/b", "a/b/c"] {
+        let mode = fs::metadata(dir.path().join(made)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{made}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_the_callers_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    for path in [dir.path().join("none"), file.clone()] {
+        let error = DiskStorage::open_existing(&path, ReadMode::Map).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.message().contains(&*path.to_string_lossy()), "{error}");
+    }
+    let below = file.join("store");
+    assert_eq!(DiskStorage::open(&below, ReadMode::Map).unwrap_err().kind(), ErrorKind::Io);
+}

@@ -3,14 +3,15 @@
 //! 1. Take the HTTP address and answer there: `/health` is alive, all else 503.
 //! 2. Open the store, which recovers it; `LOCK` says who holds it and where it serves.
 //! 3. Take the TCP address, let requests in.
-//! 4. At SIGTERM or SIGINT: take nothing more, finish what is in flight, seal, end with 0. At a
-//!    failed sync: answer 503 for a while, so that senders go elsewhere, and end with 5.
+//! 4. At SIGTERM or SIGINT: take nothing more, finish what is in flight, seal, end with 0. When
+//!    storage fails: answer 503 for a while, so that senders go elsewhere, and end with 5.
 //!
 //! A taken address is reported like an unreachable server (exit code 3): something else is there.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use annal::ingest::{Ingest, IngestOptions};
@@ -18,12 +19,13 @@ use annal::net::{Server, ServerOptions};
 use annal::{OpenReport, Options, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::target::{HTTP_DEFAULT, TCP_DEFAULT};
 use crate::config::Settings;
+use crate::descriptors;
 use crate::exit::{self, Failure, Outcome};
-use crate::http::{self, App};
+use crate::http::{self, App, HttpOptions};
 use crate::terminal::{Align, Paint, Table, bytes, count, duration};
 
 /// How long a server with a poisoned store goes on answering 503.
@@ -130,7 +132,9 @@ async fn serve(plan: Plan) -> Outcome {
     options.lock_note = format!("process {}, {http_url}, tcp://{tcp_url}", std::process::id());
     eprintln!("annal: http on {http_url}");
 
-    let app = App::new();
+    let connections = Arc::new(Semaphore::new(descriptors::for_connections()));
+    let http_options = HttpOptions { connections: connections.clone(), ..HttpOptions::default() };
+    let app = App::with(http_options);
     let (stop, stopping) = watch::channel(false);
     let http = tokio::spawn(http::serve(http, app.clone(), told(stopping)));
 
@@ -148,19 +152,21 @@ async fn serve(plan: Plan) -> Outcome {
     say_opened(&data, &report);
 
     let ingest = Ingest::new(store, IngestOptions { in_flight_bytes_max, ..Default::default() });
-    let server = Server::serve(tcp, ingest.clone(), ServerOptions::default())?;
+    let tcp_options = ServerOptions { connections, ..ServerOptions::default() };
+    let server = Server::serve(tcp, ingest.clone(), tcp_options)?;
     app.set_ready(ingest.clone());
     eprintln!("annal: tcp on tcp://{tcp_url}");
     eprintln!("annal: ready");
 
     let poisoned = tokio::select! {
-        () = signals.received() => false,
-        () = ingest.poisoned() => true,
+        () = signals.received() => None,
+        cause = ingest.poisoned() => Some(cause),
     };
-    if poisoned {
-        eprintln!("annal: a sync of the store failed: nothing more is taken, ending with 503");
+    if let Some(cause) = poisoned {
+        eprintln!("annal: {cause}");
+        eprintln!("annal: nothing more is taken, ending with 503");
         tokio::time::sleep(POISONED_LINGER).await;
-        return Err(Failure::new(exit::STORAGE, "the store is poisoned by a failed sync"));
+        return Err(Failure::new(exit::STORAGE, "ended, since storage failed"));
     }
     eprintln!("annal: stopping");
     stop.send_replace(true);

@@ -1,12 +1,13 @@
 //! What is asked over HTTP: events, counts, traces, sources and types, as JSON.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use annal::event::Event;
 use annal::query::{By, Catalog, Count, Scanned, Totals};
-use annal::{Error, Query, Result, Snapshot};
+use annal::{Error, ErrorKind, Query, Result, Snapshot};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 
@@ -16,6 +17,8 @@ use super::params::{Params, trace_id};
 use crate::json::{write_event, write_text};
 
 type Answered = Result<Response, HttpError>;
+/// A part of the path; what is wrong with it is told as all errors are.
+type PathText = Result<Path<String>, PathRejection>;
 
 /// Turns the flag of a query when its client has gone: the handler is dropped then.
 struct Cancel(Arc<AtomicBool>);
@@ -67,19 +70,22 @@ pub(super) async fn count(State(app): State<App>, RawQuery(query): RawQuery) -> 
 /// `GET /api/v1/events/{sequence}`
 pub(super) async fn event(
     State(app): State<App>,
-    Path(sequence): Path<String>,
+    sequence: PathText,
     RawQuery(query): RawQuery,
 ) -> Answered {
     Params::parse(query.as_deref())?.finish()?;
+    let sequence = text(sequence, "sequence")?;
     let bad = || Error::invalid(format!("{sequence:?} is no sequence")).in_field("sequence");
-    let number: u64 = sequence.parse().map_err(|_| bad())?;
+    // The parser of integers takes a sign, too.
+    let digits = sequence.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = sequence.parse().ok().filter(|_| digits).ok_or_else(bad)?;
     let found = app.ingest()?.query(move |snapshot| snapshot.event(number)).await;
     app.shared.counters.queried(found.is_ok(), &Scanned::default());
     match found? {
         Some(event) => {
             let mut out = Vec::new();
             write_event(&mut out, &event);
-            Ok(json(out))
+            Ok(json(app.shared.unsent.body(out)?))
         }
         None => Err(HttpError::not_found(format!("no event has sequence {number}"))),
     }
@@ -88,11 +94,11 @@ pub(super) async fn event(
 /// `GET /api/v1/traces/{id}`
 pub(super) async fn trace(
     State(app): State<App>,
-    Path(hex): Path<String>,
+    hex: PathText,
     RawQuery(query): RawQuery,
 ) -> Answered {
     Params::parse(query.as_deref())?.finish()?;
-    let id = trace_id(&hex)?;
+    let id = trace_id(&text(hex, "trace")?)?;
     let query = Query::default().trace(id).order(annal::query::Order::Oldest).limit(usize::MAX);
     let (sender, receiver) = std::sync::mpsc::channel();
     let response = answer(&app, query, move |snapshot, query| {
@@ -126,7 +132,7 @@ pub(super) async fn sources(State(app): State<App>, RawQuery(query): RawQuery) -
         out.push(b'}');
     });
     out.push(b'}');
-    Ok(json(out))
+    Ok(json(app.shared.unsent.body(out)?))
 }
 
 /// `GET /api/v1/types`
@@ -145,7 +151,12 @@ pub(super) async fn types(State(app): State<App>, RawQuery(query): RawQuery) -> 
         out.push(b'}');
     });
     out.push(b'}');
-    Ok(json(out))
+    Ok(json(app.shared.unsent.body(out)?))
+}
+
+fn text(part: PathText, field: &str) -> Result<String> {
+    let Path(text) = part.map_err(|e| Error::invalid(e.body_text()).in_field(field))?;
+    Ok(text)
 }
 
 /// Runs a query on a query thread until it is answered or its client has gone.
@@ -156,7 +167,13 @@ async fn answer(
 ) -> Answered {
     let cancel = Cancel(Arc::default());
     query.cancel = Some(cancel.0.clone());
-    let answered = app.ingest()?.query(move |snapshot| work(snapshot, query)).await;
+    let unsent = app.shared.unsent.clone();
+    let answered = app.ingest()?.query(move |snapshot| {
+        let (answer, scanned) = work(snapshot, query)?;
+        // On the thread still: no more than one answer a thread waits for this.
+        Ok((unsent.body(answer)?, scanned))
+    });
+    let answered = answered.await;
     drop(cancel);
     match answered {
         Ok((body, scanned)) => {
@@ -170,20 +187,38 @@ async fn answer(
     }
 }
 
-/// Reads what is new since the last look, then the lists.
+/// Reads what is new since the last look, then the lists. One request reads at a time, and takes
+/// one query thread for that; the others wait for it and then find most or all of it read. If
+/// nothing is new no thread is needed.
 async fn catalog<T: Send + 'static>(
     app: &App,
     read: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T> {
-    let shared = app.shared.clone();
-    let listed = app.ingest()?.query(move |snapshot| {
-        let mut catalog = shared.catalog.lock().unwrap_or_else(PoisonError::into_inner);
-        catalog.refresh(&snapshot)?;
-        Ok(read(&catalog))
-    });
-    let listed = listed.await;
+    let listed = listed(app, read).await;
     app.shared.counters.queried(listed.is_ok(), &Scanned::default());
     listed
+}
+
+async fn listed<T: Send + 'static>(
+    app: &App,
+    read: impl FnOnce(&Catalog) -> T + Send + 'static,
+) -> Result<T> {
+    let ingest = app.ingest()?;
+    let cancel = Cancel(Arc::default());
+    let query = Query { cancel: Some(cancel.0.clone()), ..Query::default() };
+    let at_most = Duration::from_millis(query.deadline_ms);
+    let turn = tokio::time::timeout(at_most, app.shared.catalog.clone().lock_owned());
+    let mut catalog = turn.await.map_err(|_| {
+        Error::new(ErrorKind::Deadline, "the lists are still being read: come back later")
+    })?;
+    if catalog.is_current(&ingest.snapshot()) {
+        return Ok(read(&catalog));
+    }
+    let refreshed = ingest.query(move |snapshot| {
+        catalog.refresh_within(&snapshot, &query)?;
+        Ok(read(&catalog))
+    });
+    refreshed.await
 }
 
 fn write_events(out: &mut Vec<u8>, events: &[Event]) {

@@ -15,9 +15,9 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
-/// Held for a body of which nothing has arrived yet, and the step in which more is taken.
+/// Asked for when no length is announced, and the step in which decompression takes more.
 const STEP_BYTES: usize = 64 << 10;
-/// Room made for an announced length before anything has arrived.
+/// Room made for an announced length when its first bytes have arrived.
 const CAPACITY_BYTES_MAX: usize = 1 << 20;
 /// A sender may begin slowly...
 const GRACE: Duration = Duration::from_secs(10);
@@ -63,7 +63,8 @@ pub(super) struct Received {
     pub(super) permit: Permit,
 }
 
-/// Admits a body before anything of it is read.
+/// Admits a body before anything of it is read: it would fit now. The permit stands for what has
+/// arrived, which is nothing yet.
 pub(super) fn admit(ingest: &Ingest, headers: &HeaderMap) -> Result<(Permit, Option<usize>)> {
     let length = match headers.get(header::CONTENT_LENGTH) {
         None => None,
@@ -75,7 +76,7 @@ pub(super) fn admit(ingest: &Ingest, headers: &HeaderMap) -> Result<(Permit, Opt
         return Err(too_large());
     }
     let mut permit = ingest.try_admit(length.unwrap_or(STEP_BYTES))?;
-    permit.shrink_to(STEP_BYTES);
+    permit.shrink_to(0);
     Ok((permit, length))
 }
 
@@ -86,7 +87,7 @@ pub(super) async fn read(
     length: Option<usize>,
 ) -> Result<Received> {
     let begun = Instant::now();
-    let mut bytes = Vec::with_capacity(length.unwrap_or(STEP_BYTES).min(CAPACITY_BYTES_MAX));
+    let mut bytes = Vec::new();
     loop {
         let earned = Duration::from_secs(bytes.len() as u64 / RATE_BYTES_PER_S_MIN);
         let frame = tokio::time::timeout_at(begun + GRACE + earned, body.frame());
@@ -105,7 +106,10 @@ pub(super) async fn read(
             if bytes.len() + data.len() > limits::REQUEST_BYTES_MAX {
                 return Err(too_large());
             }
-            grow(&mut permit, bytes.len() + data.len())?;
+            permit.try_grow((bytes.len() + data.len()).saturating_sub(permit.bytes()))?;
+            if bytes.is_empty() {
+                bytes.reserve(length.unwrap_or(data.len()).min(CAPACITY_BYTES_MAX));
+            }
             bytes.extend_from_slice(data);
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use annal::{Result, limits};
+use annal::Result;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use super::patient::Patient;
 use super::{App, routes};
 
 /// From the end of one request to the end of the next one's head: keep-alive of at least 60 s, as
@@ -54,16 +55,20 @@ pub async fn serve(
                 continue;
             }
         };
-        let open = app.shared.connections.raise();
-        if app.shared.connections.get() > limits::CONNECTIONS_MAX as u64 {
+        let Ok(permit) = app.shared.options.connections.clone().try_acquire_owned() else {
             app.shared.counters.refused_connection();
             tokio::spawn(refuse(stream));
             continue;
-        }
+        };
+        let open = app.shared.connections.raise();
         let (service, stopping, alive) = (service.clone(), stopping.clone(), alive.clone());
+        // Answers are small and complete: nothing is gained by holding them back.
+        let _ = stream.set_nodelay(true);
+        let cut = app.shared.counters.cut_connections.clone();
+        let stream = Patient::new(stream, app.shared.options.write_timeout, cut);
         tokio::spawn(async move {
             connection(stream, service, stopping).await;
-            drop((open, alive));
+            drop((open, permit, alive));
         });
     }
     drop((listener, alive));
@@ -73,9 +78,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, service: axum::Router, mut stopping: watch::Receiver<bool>) {
-    // Answers are small and complete: nothing is gained by holding them back.
-    let _ = stream.set_nodelay(true);
+async fn connection(
+    stream: Patient<TcpStream>,
+    service: axum::Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)

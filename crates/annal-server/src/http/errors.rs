@@ -59,7 +59,7 @@ impl IntoResponse for HttpError {
         if let Some(offset) = self.error.offset() {
             body.extend_from_slice(format!(",\"offset\":{offset}").as_bytes());
         }
-        if let Some(ms) = self.error.retry_after() {
+        if let Some(ms) = retry_after_ms(self.status, &self.error) {
             body.extend_from_slice(format!(",\"retry_after_ms\":{ms}").as_bytes());
         }
         body.extend_from_slice(b"}}");
@@ -70,18 +70,23 @@ impl IntoResponse for HttpError {
     }
 }
 
-/// Says when to come back, in whole seconds, wherever that makes sense.
-pub(super) fn set_retry_after(response: &mut Response, error: &Error) {
+/// When to come back: wherever that makes sense, and wherever the error says so.
+fn retry_after_ms(status: StatusCode, error: &Error) -> Option<u64> {
     let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-    if passing.contains(&response.status()) {
-        let ms = error.retry_after().unwrap_or(RETRY_AFTER_MS_DEFAULT);
+    let default = passing.contains(&status).then_some(RETRY_AFTER_MS_DEFAULT);
+    error.retry_after().or(default)
+}
+
+/// Says when to come back, in whole seconds.
+pub(super) fn set_retry_after(response: &mut Response, error: &Error) {
+    if let Some(ms) = retry_after_ms(response.status(), error) {
         let seconds = HeaderValue::from(ms.div_ceil(1_000).max(1));
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
 }
 
 /// An answer in JSON.
-pub(super) fn json(body: Vec<u8>) -> Response {
+pub(super) fn json(body: impl Into<Body>) -> Response {
     with_type("application/json", body)
 }
 
@@ -95,4 +100,31 @@ pub(super) fn with_type(media_type: &'static str, body: impl Into<Body>) -> Resp
 /// The status of a kind.
 pub(super) fn status_of(kind: ErrorKind) -> StatusCode {
     StatusCode::from_u16(kind.policy().http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_may_come_back_is_told_when_in_head_and_body() {
+        for policy in ErrorKind::POLICY {
+            let passing = matches!(policy.http_status, 429 | 503);
+            for asked in [None, Some(2_500)] {
+                let error = Error::new(policy.kind, "x");
+                let error = asked.map_or(error.clone(), |ms| error.retry_after_ms(ms));
+                let response = HttpError::from(error).into_response();
+                assert_eq!(response.status().as_u16(), policy.http_status);
+                let head = response.headers().get(header::RETRY_AFTER).cloned();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let told = body["error"]["retry_after_ms"].as_u64();
+                assert_eq!(told, asked.or(passing.then_some(1_000)), "{}", policy.name);
+                let seconds = head.map(|value| value.to_str().unwrap().parse().unwrap());
+                assert_eq!(seconds, told.map(|ms| ms.div_ceil(1_000)), "{}", policy.name);
+            }
+        }
+    }
 }

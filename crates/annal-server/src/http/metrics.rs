@@ -1,6 +1,7 @@
 //! `GET /metrics`: Prometheus' text format, by hand.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use annal::ingest::Ingest;
@@ -15,6 +16,8 @@ use super::errors::with_type;
 #[derive(Debug, Default)]
 pub(super) struct HttpCounters {
     refused_connections: AtomicU64,
+    /// Shared with the streams.
+    pub(super) cut_connections: Arc<AtomicU64>,
     queries: AtomicU64,
     query_errors: AtomicU64,
     query_frames: AtomicU64,
@@ -118,6 +121,13 @@ fn gateway(page: &mut Page, app: &App) {
         "Connections beyond the cap",
         get(&counters.refused_connections),
     );
+    page.counter(
+        "annal_http_connections_cut_total",
+        "Connections whose client did not read its answer",
+        get(&counters.cut_connections),
+    );
+    let unsent = app.shared.unsent.bytes() as u64;
+    page.gauge("annal_http_unsent_bytes", "Large answers that are not read yet", unsent);
     page.counter("annal_queries_total", "Queries over HTTP", get(&counters.queries));
     page.counter("annal_query_errors_total", "Queries that failed", get(&counters.query_errors));
     page.counter("annal_query_frames_total", "Frames looked at", get(&counters.query_frames));

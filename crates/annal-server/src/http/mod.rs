@@ -6,7 +6,8 @@
 //! 3. What comes in (`otlp`, `ndjson`) is admitted before its body is read (`body`), decoded, and
 //!    acknowledged when it is durable (COM-1).
 //! 4. What is asked (`answers`) is read from the URL (`params`) and runs on a query thread; a client
-//!    that goes away cancels it.
+//!    that goes away cancels it. What clients have not read yet is bounded (`unsent`), and who does
+//!    not read is cut off (`patient`).
 
 mod answers;
 mod body;
@@ -16,22 +17,47 @@ mod metrics;
 mod ndjson;
 mod otlp;
 mod params;
+mod patient;
 mod routes;
+mod unsent;
 mod work;
 
 pub use connection::serve;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use annal::ingest::{Gauge, Ingest};
+use annal::ingest::{Gauge, Ingest, Slots};
 use annal::query::Catalog;
 use annal::{BatchBuilder, Error, Result, limits};
 use tokio::sync::Semaphore;
 
 use metrics::HttpCounters;
+use unsent::Unsent;
 
 /// Builders that are kept for the next request; more may be in use.
 const BUILDERS_KEPT_MAX: usize = 4;
+
+/// How the gateway treats its clients.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// A permit for each connection at a time. Listeners that share descriptors share it.
+    pub connections: Arc<Semaphore>,
+    /// For a client to take some more of its answer.
+    pub write_timeout: Duration,
+    /// Bytes of answers that clients have not read yet.
+    pub unsent_bytes_max: usize,
+}
+
+impl Default for HttpOptions {
+    fn default() -> HttpOptions {
+        HttpOptions {
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+            write_timeout: Duration::from_secs(limits::HTTP_WRITE_S_MAX),
+            unsent_bytes_max: limits::ANSWERS_UNSENT_BYTES_MAX,
+        }
+    }
+}
 
 /// What the handlers share. It exists before the store is open: `/health` answers at once, all
 /// else is 503 until [`App::set_ready`].
@@ -44,9 +70,12 @@ struct Shared {
     ingest: OnceLock<Ingest>,
     builders: Mutex<Vec<BatchBuilder>>,
     /// Large or compressed bodies that are decoded at a time, away from the network threads.
-    decoding: Semaphore,
-    catalog: Mutex<Catalog>,
+    decoding: Slots,
+    /// Held by the one request that reads on, also while it does so on a query thread.
+    catalog: Arc<tokio::sync::Mutex<Catalog>>,
     connections: Gauge,
+    unsent: Unsent,
+    options: HttpOptions,
     counters: HttpCounters,
 }
 
@@ -57,15 +86,23 @@ impl Default for App {
 }
 
 impl App {
-    /// Without a store yet.
+    /// With the defaults, and without a store yet.
     #[must_use]
     pub fn new() -> App {
+        App::with(HttpOptions::default())
+    }
+
+    /// Without a store yet.
+    #[must_use]
+    pub fn with(options: HttpOptions) -> App {
         let shared = Shared {
             ingest: OnceLock::new(),
             builders: Mutex::default(),
-            decoding: Semaphore::new(limits::VALIDATION_THREADS),
-            catalog: Mutex::default(),
+            decoding: Slots::new(limits::VALIDATION_THREADS),
+            catalog: Arc::default(),
             connections: Gauge::default(),
+            unsent: Unsent::new(options.unsent_bytes_max),
+            options,
             counters: HttpCounters::default(),
         };
         App { shared: Arc::new(shared) }

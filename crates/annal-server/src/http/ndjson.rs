@@ -1,14 +1,13 @@
 //! `POST /api/v1/events`: events as JSON, one a line. Good lines are stored and durable when the
 //! answer comes; bad ones are named.
 
-use annal::column::BATCH_FIELD;
-use annal::{Batch, BatchBuilder, Error, Event, Result, Timestamp};
+use annal::{Error, Result};
 use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::errors::{HttpError, json};
 use super::{App, work};
-use crate::json::{read_event, write_text};
+use crate::json::{read_lines, write_text};
 
 const PROTOCOL: &str = "ndjson";
 /// Bad lines that are named; the others are counted.
@@ -27,7 +26,12 @@ struct Told {
 pub(super) async fn post(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
     let clock = app.ingest().map(|ingest| ingest.clock().clone());
     let stored = work::store(&app, request, move |body, builder, batches| {
-        read_lines(body, builder, batches, clock?.now())
+        let mut told = Told::default();
+        read_lines(body, 1, clock?.now(), builder, batches, |line, outcome| match outcome {
+            Ok(()) => told.accepted += 1,
+            Err(error) => told.reject(line, error),
+        })?;
+        Ok(told)
     });
     let told = stored.await.inspect_err(|error| {
         if let Ok(ingest) = app.ingest() {
@@ -38,53 +42,6 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Result<Res
         app.ingest()?.counters().reject(PROTOCOL, reason, *events);
     }
     Ok(json(told.into_json()))
-}
-
-fn read_lines(
-    body: &[u8],
-    builder: &mut BatchBuilder,
-    batches: &mut Vec<Batch>,
-    now: Timestamp,
-) -> Result<Told> {
-    let mut told = Told::default();
-    builder.clear();
-    for (number, line) in (1..).zip(body.split(|&byte| byte == b'\n')) {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match read_event(line, now) {
-            Ok(event) => match push(builder, batches, &event)? {
-                Ok(()) => told.accepted += 1,
-                Err(error) => told.reject(number, error),
-            },
-            Err(error) => told.reject(number, error),
-        }
-    }
-    flush(builder, batches)?;
-    Ok(told)
-}
-
-/// Adds the event, to the next batch if this one has no room. The inner error is the event's own.
-fn push(builder: &mut BatchBuilder, batches: &mut Vec<Batch>, event: &Event) -> Result<Result<()>> {
-    let pushed = match builder.push(event) {
-        Err(error) if error.field() == Some(BATCH_FIELD) => {
-            flush(builder, batches)?;
-            builder.push(event)
-        }
-        pushed => pushed,
-    };
-    if builder.is_full() {
-        flush(builder, batches)?;
-    }
-    Ok(pushed)
-}
-
-fn flush(builder: &mut BatchBuilder, batches: &mut Vec<Batch>) -> Result<()> {
-    if builder.events() > 0 {
-        batches.push(builder.finish()?);
-    }
-    builder.clear();
-    Ok(())
 }
 
 impl Told {

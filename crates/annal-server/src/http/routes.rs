@@ -37,7 +37,7 @@ async fn health() -> Response {
 /// 200 once recovery is done and as long as the store takes writes.
 async fn ready(State(app): State<App>) -> Result<Response, HttpError> {
     if app.ingest()?.store().is_poisoned() {
-        let what = "a sync of the store has failed: it takes no more writes";
+        let what = "storage has failed: the store takes no more writes";
         return Err(annal::Error::new(annal::ErrorKind::Poisoned, what).into());
     }
     Ok(with_type("text/plain; charset=utf-8", "ready\n"))

@@ -1,7 +1,7 @@
 //! From a body to batches to an acknowledgement: what all ways in share.
 
 use annal::ingest::{Ingest, Permit};
-use annal::{Batch, BatchBuilder, Error, Result};
+use annal::{Batch, BatchBuilder, Result};
 use axum::extract::Request;
 
 use super::App;
@@ -42,7 +42,7 @@ pub(super) async fn store<T: Send + 'static>(
     };
     let (told, batches, permit) = match encoding {
         Encoding::Identity if length.is_some_and(|length| length <= INLINE_BYTES_MAX) => work()?,
-        _ => elsewhere(app, work).await?,
+        _ => app.shared.decoding.run(work).await?,
     };
     append(ingest, permit, batches).await?;
     Ok(told)
@@ -57,22 +57,4 @@ async fn append(ingest: &Ingest, mut permit: Permit, batches: Vec<Batch>) -> Res
     let bytes: u64 = batches.iter().map(Batch::frame_bytes).sum();
     permit.shrink_to(usize::try_from(bytes).unwrap_or(usize::MAX));
     ingest.append(permit, batches).await.map(|_| ())
-}
-
-/// Runs on a thread that may be busy for long, a few at a time.
-async fn elsewhere<T: Send + 'static>(
-    app: &App,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let closing = || Error::closed("the server is closing: send again later");
-    let slot = app.shared.decoding.acquire().await.map_err(|_| closing())?;
-    let outcome = tokio::task::spawn_blocking(work).await;
-    drop(slot);
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(closing()),
-        },
-    }
 }

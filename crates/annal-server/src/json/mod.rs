@@ -24,6 +24,7 @@
 //! `{"bytes":"base64"}`, `{"arrayValue":...}`, `{"kvlistValue":...}`. On input, plain arrays and
 //! other objects are nested values too.
 
+mod lines;
 mod nested;
 mod read;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tests;
 pub mod time;
 mod write;
 
+pub(crate) use lines::read_lines;
 pub use read::read_event;
 pub use write::{write_event, write_text};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use annal::ingest::{Ingest, IngestOptions};
 use annal::time::{Clock, SystemClock};
 use annal::{Options, Store};
-use annal_server::http::{self, App};
+use annal_server::http::{self, App, HttpOptions};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -32,26 +32,32 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Server {
-        let server = Server::recovering(IngestOptions::default());
-        server.app.set_ready(server.ingest.clone().unwrap());
-        server
+        Server::with(HttpOptions::default(), IngestOptions::default())
     }
 
     pub(crate) fn with_budget(in_flight_bytes_max: usize) -> Server {
         let options = IngestOptions { in_flight_bytes_max, ..IngestOptions::default() };
-        let server = Server::recovering(options);
+        Server::with(HttpOptions::default(), options)
+    }
+
+    pub(crate) fn with(http: HttpOptions, options: IngestOptions) -> Server {
+        let server = Server::listening(http, options);
         server.app.set_ready(server.ingest.clone().unwrap());
         server
     }
 
     /// Listens, but has not been told that the store is open.
     pub(crate) fn recovering(options: IngestOptions) -> Server {
+        Server::listening(HttpOptions::default(), options)
+    }
+
+    fn listening(http: HttpOptions, options: IngestOptions) -> Server {
         let directory = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
         let (store, _) = Store::open(Options::new(directory.path().join("store"))).unwrap();
-        let app = App::new();
+        let app = App::with(http);
         let (stop, stopped) = oneshot::channel();
         let (address, served, ingest) = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -75,6 +81,23 @@ impl Server {
 
     pub(crate) fn ingest(&self) -> Ingest {
         self.ingest.clone().unwrap()
+    }
+
+    /// Makes a query thread wait until what comes back is dropped.
+    pub(crate) fn occupy_a_query_thread(&self) -> std::sync::mpsc::Sender<()> {
+        let (go_on, may_end) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let ingest = self.ingest();
+        self.runtime.spawn(async move {
+            let wait = move |_| {
+                begun.send(()).unwrap();
+                let _ = may_end.recv();
+                Ok(())
+            };
+            ingest.query(wait).await
+        });
+        has_begun.recv().unwrap();
+        go_on
     }
 
     /// Stops in good order; says whether the gateway ended well.

@@ -130,7 +130,10 @@ fn bad_questions_are_named_with_their_field() {
         ("/api/v1/count?by=colour", "by"),
         ("/api/v1/count?limit=5", "limit"),
         ("/api/v1/traces/xyz", "trace"),
+        ("/api/v1/traces/%ff", "trace"),
         ("/api/v1/events/xyz", "sequence"),
+        ("/api/v1/events/%ff", "sequence"),
+        ("/api/v1/events/+5", "sequence"),
         ("/api/v1/sources?source=a", "source"),
     ] {
         let answer = server.get(path);
@@ -183,23 +186,37 @@ fn under_pressure_a_sender_is_told_before_its_body_is_read() {
 }
 
 #[test]
-fn an_announced_length_takes_nothing_from_the_others() {
+fn what_has_not_arrived_takes_nothing_from_the_others() {
     let server = Server::with_budget(1 << 20);
-    let idle: Vec<_> = (0..5)
+    // Together four times the budget, and nothing of it comes.
+    let mut idle: Vec<_> = (0..64)
         .map(|_| {
             let mut stream = server.connect();
             write!(
                 stream,
                 "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\n\
-                 content-length: 600000\r\n\r\n"
+                 content-length: 65536\r\nexpect: 100-continue\r\n\r\n"
             )
             .unwrap();
             stream
         })
         .collect();
-    while server.metric("annal_in_flight_bytes") < 5 * 65_536 {
+    // The server says so when it begins to wait for the body.
+    for stream in &mut idle {
+        let mut start = [0; 25];
+        std::io::Read::read_exact(stream, &mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    assert_eq!(server.metric("annal_in_flight_bytes"), 0);
+    assert_eq!(server.traces(&request(vec![span(0)])).status, 200);
+    // What has arrived is held.
+    for stream in &mut idle {
+        stream.write_all(&[0; 100]).unwrap();
+    }
+    while server.metric("annal_in_flight_bytes") < 64 * 100 {
         std::thread::yield_now();
     }
+    assert_eq!(server.metric("annal_in_flight_bytes"), 64 * 100);
     assert_eq!(server.traces(&request(vec![span(0)])).status, 200);
     drop(idle);
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use annal::ingest::IngestOptions;
+use annal_server::http::HttpOptions;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -80,6 +81,22 @@ fn spans_come_back_by_every_route_once_they_are_acknowledged() {
     assert!(
         server.get("/api/v1/types?source=nobody").json()["types"].as_array().unwrap().is_empty()
     );
+}
+
+#[test]
+fn lists_that_are_known_need_no_query_thread() {
+    let options = IngestOptions { query_threads: 1, ..IngestOptions::default() };
+    let server = Server::with(HttpOptions::default(), options);
+    server.traces(&request((0..50).map(span).collect()));
+    let known = server.get("/api/v1/sources").json();
+    let go_on = server.occupy_a_query_thread();
+    assert_eq!(server.get("/api/v1/sources").json(), known);
+    let types = server.get("/api/v1/types").json();
+    assert_eq!(types["types"].as_array().unwrap().len(), 2);
+    drop(go_on);
+    // What is new is read.
+    server.traces(&request(vec![span(0)]));
+    assert_eq!(server.get("/api/v1/sources").json()["sources"][0]["events"], 51);
 }
 
 #[test]

@@ -70,7 +70,18 @@ impl Server {
 
     /// Serves with this TCP address and these options.
     pub(crate) fn start_at(data: &Path, tcp: &str, options: &[&str]) -> Server {
-        let mut command = annal();
+        Server::start_by(annal(), data, tcp, options)
+    }
+
+    /// Serves in a shell that has run these commands before, such as `ulimit`.
+    pub(crate) fn start_after(commands: &str, data: &Path, options: &[&str]) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{commands}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_annal")]);
+        shell.stdin(Stdio::null());
+        Server::start_by(shell, data, "127.0.0.1:0", options)
+    }
+
+    fn start_by(mut command: Command, data: &Path, tcp: &str, options: &[&str]) -> Server {
         command.args(["serve", "--data", text(data), "--http", "127.0.0.1:0", "--tcp", tcp]);
         let mut child = command.args(options).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
@@ -92,8 +103,13 @@ impl Server {
     }
 
     /// Asks it to end in good order; gives the exit code and all it said.
-    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(self) -> (Option<i32>, String) {
         signal(&self.child, "TERM");
+        self.ended()
+    }
+
+    /// Waits until it ends of its own accord; gives the exit code and all it said.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         (status.code(), self.said.take().unwrap().join().unwrap())
     }

@@ -50,26 +50,15 @@ pub(crate) fn decode(chunk: &Chunk, format: Format, now: Timestamp) -> Decoded {
 }
 
 fn decode_lines(chunk: &Chunk, builder: &mut BatchBuilder, now: Timestamp, decoded: &mut Decoded) {
-    let lines = chunk.bytes.split(|&b| b == b'\n').take(chunk.records as usize);
-    for (number, line) in (chunk.first_record..).zip(lines) {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let pushed = json::read_event(line, now).and_then(|event| {
-            if builder.is_full() {
-                decoded.batches.push(builder.finish()?);
-            }
-            builder.push(&event)
-        });
-        if let Err(error) = pushed {
-            decoded.refuse(number, 1, || error.to_string());
-        }
-    }
-    if builder.events() > 0 {
-        match builder.finish() {
-            Ok(batch) => decoded.batches.push(batch),
-            Err(error) => decoded.refuse(chunk.first_record, 1, || error.to_string()),
-        }
+    let (mut batches, mut lines) = (Vec::new(), 0);
+    let mut each = |line, outcome: Result<()>| match outcome {
+        Ok(()) => lines += 1,
+        Err(error) => decoded.refuse(line, 1, || error.to_string()),
+    };
+    let first = chunk.first_record;
+    match json::read_lines(&chunk.bytes, first, now, builder, &mut batches, &mut each) {
+        Ok(()) => decoded.batches = batches,
+        Err(error) => decoded.refuse(first, lines.max(1), || error.to_string()),
     }
 }
 

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::split::Format;
 
 /// Changes whenever the same file would be cut or decoded into other batches.
-const RULES: u8 = 1;
+const RULES: u8 = 2;
 
 /// The producer id of a file's import.
 pub(super) fn of(path: &Path, format: Format) -> io::Result<ProducerId> {
