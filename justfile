@@ -29,4 +29,4 @@ fuzz target seconds="60":
 
 # write the fuzz seeds again, from the real encoders
 fuzz-seeds:
-    cargo run --release --manifest-path fuzz/Cargo.toml --bin seeds
+    cargo run --release --manifest-path fuzz/Cargo.toml --example seeds

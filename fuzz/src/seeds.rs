@@ -1,4 +1,4 @@
-//! Writes the seeds of every target from the real encoders: `cargo run --bin seeds` in `fuzz/`.
+//! Writes the seeds of every target from the real encoders: `cargo run --example seeds` in `fuzz/`.
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use crate::query::value::{Number, Scalar};
 /// Bytes that are no such message count as something that compares with nothing.
 pub(super) fn elements<'a>(any_value: &'a [u8], mut each: impl FnMut(Scalar<'a>)) {
     // AnyValue.array_value is field 5, ArrayValue.values field 1.
-    let array = fields(any_value).last().filter(|(field, _)| *field == 5);
+    let array = kind(any_value).filter(|(field, _)| *field == 5);
     let Some((_, Payload::Bytes(array))) = array else {
         return each(Scalar::Other);
     };
@@ -20,13 +20,19 @@ pub(super) fn elements<'a>(any_value: &'a [u8], mut each: impl FnMut(Scalar<'a>)
 }
 
 fn scalar(any_value: &[u8]) -> Scalar<'_> {
-    match fields(any_value).last() {
+    match kind(any_value) {
         Some((1, Payload::Bytes(text))) => Scalar::Text(text),
         Some((2, Payload::Varint(value))) => Scalar::Bool(value != 0),
         Some((3, Payload::Varint(value))) => Scalar::Number(Number::Int(value as i64)),
         Some((4, Payload::Fixed64(bits))) => Scalar::Number(Number::Float(f64::from_bits(bits))),
         _ => Scalar::Other,
     }
+}
+
+/// What an `AnyValue` holds: of several kinds the last one counts. Fields that this build does not
+/// know are skipped, as by [`crate::codec::any_value::AnyValue::parse`].
+fn kind(any_value: &[u8]) -> Option<(u64, Payload<'_>)> {
+    fields(any_value).filter(|(field, _)| (1..=7).contains(field)).last()
 }
 
 enum Payload<'a> {
@@ -78,5 +84,15 @@ mod tests {
         assert_eq!(list(&[0x32, 0]), [Scalar::Other]);
         assert_eq!(list(&[]), [Scalar::Other]);
         assert_eq!(list(&[0x2a, 200]), [Scalar::Other]);
+    }
+
+    #[test]
+    fn fields_of_a_later_protocol_are_skipped() {
+        // Field 8 behind the array and behind its element.
+        let array = [0x2a, 6, 0x0a, 4, 0x18, 7, 0x40, 1, 0x42, 1, b'x'];
+        assert_eq!(list(&array), [Scalar::Number(Number::Int(7))]);
+        // Of two known kinds the last one counts.
+        assert_eq!(list(&[0x2a, 6, 0x0a, 4, 0x18, 7, 0x10, 1]), [Scalar::Bool(true)]);
+        assert_eq!(list(&[0x2a, 0, 0x32, 0]), [Scalar::Other]);
     }
 }

@@ -2,8 +2,9 @@
 //! flipped, sectors swapped, files cut and extended, in stores that were stopped cleanly and in
 //! stores that were killed.
 //!
-//! By default one bit of each byte of a segment and every bit of headers, footer, manifest and
-//! producer checkpoint; `ANNAL_EXHAUSTIVE=1` flips all bits.
+//! By default one bit of each byte of the payloads and every bit of everything else: headers of
+//! segment and frames, all behind the frames, manifest and producer checkpoint;
+//! `ANNAL_EXHAUSTIVE=1` flips all bits. Every length is tried.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "tests print and unwrap")]
 
 mod common;
@@ -13,7 +14,10 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use annal::{ErrorKind, Options, Store};
+use annal::format::footer::{TRAILER_BYTES, Trailer, decode_footer};
+use annal::format::frame::{FRAME_HEADER_BYTES, FrameHeader, frame_bytes};
+use annal::format::segment::SEGMENT_HEADER_BYTES;
+use annal::{ErrorKind, Event, OpenReport, Options, Query, Snapshot, Store, TimeRange, Timestamp};
 use annal_sim::oracle::Stored;
 use annal_sim::{Loss, ManualClock, Random, Settings, SimStorage, World};
 use common::{STOCK, env};
@@ -25,7 +29,7 @@ enum Verdict {
     Refused,
     /// A read said so.
     Unreadable,
-    /// Everything is as it was.
+    /// Everything is as it was, whichever way it is asked for.
     Whole,
     /// Only so many of the batches are there, all as they were, from the first one on.
     Prefix(usize),
@@ -81,6 +85,43 @@ impl Tally {
 struct Sample {
     disk: SimStorage,
     contents: Vec<Stored>,
+    answers: Answers,
+}
+
+/// What the indexes say, and what is found through them.
+#[derive(Debug, PartialEq)]
+struct Answers {
+    /// Per segment: the frames that each of a few ranges of times may need.
+    frames: Vec<Vec<u32>>,
+    /// Events of a range of times, and of a trace.
+    events: [Vec<Event>; 2],
+    /// Events of each source.
+    sources: Vec<(String, u64)>,
+}
+
+impl Answers {
+    fn of(snapshot: &Snapshot) -> annal::Result<Answers> {
+        let times = snapshot.segments().iter().filter_map(|s| s.times());
+        let (least, most) = times.fold((i64::MAX, i64::MIN), |(least, most), (min, max)| {
+            (least.min(min.0), most.max(max.0))
+        });
+        let part = (most - least) / 8;
+        let range = |i: i64| TimeRange {
+            since: Timestamp(least + i * part),
+            until: Timestamp(least + (i + 1) * part),
+        };
+        let mut frames = Vec::new();
+        for segment in snapshot.segments() {
+            for i in 0..8 {
+                frames.push(segment.frames_overlapping(&range(i))?);
+            }
+        }
+        let some = snapshot.query(&Query::new(range(3)).limit(usize::MAX))?.events;
+        let trace = some.first().and_then(|event| event.trace_id).expect("a traced event");
+        let events = [some, snapshot.trace(trace)?.events];
+        let sources = snapshot.sources()?.into_iter().map(|(name, t)| (name, t.events)).collect();
+        Ok(Answers { frames, events, sources })
+    }
 }
 
 impl Sample {
@@ -108,10 +149,15 @@ impl Sample {
             world.script(1);
         }
         world.drain();
-        let contents = STOCK.recognise(&world.store().snapshot(), true).unwrap();
+        let snapshot = world.store().snapshot();
+        let contents = STOCK.recognise(&snapshot, true).unwrap();
+        drop(snapshot);
         assert!(world.findings().is_empty(), "{:?}", world.findings());
         let disk = end(&mut world);
-        let sample = Sample { disk, contents };
+        let (store, _) = open(&disk.copy()).unwrap();
+        let answers = Answers::of(&store.snapshot()).unwrap();
+        drop(store);
+        let sample = Sample { disk, contents, answers };
         assert_eq!(sample.open(&sample.disk.copy()), Ok(Verdict::Whole));
         sample
     }
@@ -133,28 +179,30 @@ impl Sample {
     }
 
     fn verdict(&self, disk: &SimStorage, deep: bool) -> Result<Verdict, String> {
-        let options = Options { manual: true, seed: Some(1), ..Options::new("simulated") };
-        let clock = Arc::new(ManualClock::default());
         let damaged = |kind| matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported);
         let before = disk.changes();
-        let opened = Store::open_with(Arc::new(disk.clone()), clock.clone(), options.clone());
-        let store = match opened {
+        let store = match open(disk) {
             Ok((store, _)) => store,
             Err(error) if damaged(error.kind()) => {
                 // REC-1: a refusal changes nothing and is repeated.
                 if disk.changes() > before + 1 {
                     return Err(format!("refused with {error:?} and changed more than LOCK"));
                 }
-                let again = Store::open_with(Arc::new(disk.clone()), clock, options);
-                return match again {
+                return match open(disk) {
                     Err(e) if e.kind() == error.kind() => Ok(Verdict::Refused),
                     other => Err(format!("refused, then {:?}", other.map(|(_, report)| report))),
                 };
             }
             Err(error) => return Err(format!("{error:?}")),
         };
-        match STOCK.recognise(&store.snapshot(), deep) {
-            Ok(found) if found == self.contents => Ok(Verdict::Whole),
+        let snapshot = store.snapshot();
+        match STOCK.recognise(&snapshot, deep) {
+            Ok(found) if found == self.contents => match Answers::of(&snapshot) {
+                Ok(answers) if answers == self.answers => Ok(Verdict::Whole),
+                Ok(answers) => Err(format!("wrong answers: {answers:?}")),
+                Err(error) if damaged(error.kind()) => Ok(Verdict::Unreadable),
+                Err(error) => Err(format!("{error:?}")),
+            },
             Ok(found) if self.contents.starts_with(&found) => Ok(Verdict::Prefix(found.len())),
             Ok(found) => Err(format!("wrong events: {found:?}")),
             Err(error) if damaged(error.kind()) => Ok(Verdict::Unreadable),
@@ -162,20 +210,67 @@ impl Sample {
         }
     }
 
-    /// Flips bits of a file, one after another.
-    fn flip(&self, tally: &mut Tally, name: &str, bytes: Range<usize>, every_bit: bool) {
+    /// Flips bits of a file, one after another. Only where `harmless` says so may a flip go by
+    /// unnoticed by all readers.
+    fn flip(
+        &self,
+        tally: &mut Tally,
+        name: &str,
+        bytes: Range<usize>,
+        every_bit: bool,
+        harmless: impl Fn(&Sample, &SimStorage, usize) -> bool,
+    ) {
         let exhaustive = every_bit || env("ANNAL_EXHAUSTIVE", 0) > 0;
         for offset in bytes {
             let bits = if exhaustive { 0..8 } else { offset % 8..offset % 8 + 1 };
             for bit in bits {
-                let disk = self.disk.copy();
-                disk.flip(name, offset, 1 << bit);
+                let damaged = || {
+                    let disk = self.disk.copy();
+                    disk.flip(name, offset, 1 << bit);
+                    disk
+                };
                 // What passes its checksum is the same bytes: now and then every field is compared.
-                let verdict = self.open_and_read(&disk, offset % 16 == 0);
-                tally.add(verdict, not_missing, format_args!("{name}, byte {offset}, bit {bit}"));
+                let verdict = self.open_and_read(&damaged(), offset % 16 == 0);
+                let allowed = |verdict: &Verdict| match verdict {
+                    Verdict::Refused | Verdict::Unreadable => true,
+                    Verdict::Whole => harmless(self, &damaged(), offset),
+                    Verdict::Prefix(_) => false,
+                };
+                tally.add(verdict, allowed, format_args!("{name}, byte {offset}, bit {bit}"));
             }
         }
     }
+}
+
+fn open(disk: &SimStorage) -> annal::Result<(Store, OpenReport)> {
+    let clock = Arc::new(ManualClock::default());
+    Store::open_with(Arc::new(disk.clone()), clock, options())
+}
+
+fn options() -> Options {
+    Options { manual: true, seed: Some(1), ..Options::new("simulated") }
+}
+
+/// What no reader needs to notice, verify does: the digest of the file stands in the manifest.
+fn told_by_verify(_: &Sample, disk: &SimStorage, _: usize) -> bool {
+    !Store::verify_with(disk, &options(), &mut |_| {}).unwrap().damage.is_empty()
+}
+
+/// Where the headers of the frames stand, and the end of each of them with its payload; all frames
+/// are valid ones.
+fn frames(file: &[u8]) -> Vec<(usize, Range<usize>)> {
+    let mut frames = Vec::new();
+    let mut at = SEGMENT_HEADER_BYTES;
+    while let Some(head) = file.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_BYTES>())
+        && let Ok(header) = FrameHeader::decode(head)
+    {
+        let payload =
+            at + FRAME_HEADER_BYTES..at + FRAME_HEADER_BYTES + header.stored_length as usize;
+        frames.push((at, payload));
+        at += frame_bytes(header.stored_length as usize) as usize;
+    }
+    assert!(frames.len() > 3);
+    frames
 }
 
 fn not_missing(verdict: &Verdict) -> bool {
@@ -186,13 +281,21 @@ fn not_missing(verdict: &Verdict) -> bool {
 fn a_flipped_bit_of_a_sealed_segment_is_an_error_and_never_an_answer() {
     let sample = Sample::closed();
     let mut tally = Tally::default();
-    for (name, bytes) in sample.files("log-").iter().take(1) {
-        let trailer = bytes.len() - 64;
-        let footer = u64::from_le_bytes(bytes[trailer + 40..trailer + 48].try_into().unwrap());
-        sample.flip(&mut tally, name, 0..128, true);
-        sample.flip(&mut tally, name, 128..footer as usize, false);
-        sample.flip(&mut tally, name, footer as usize..bytes.len(), true);
+    let (name, bytes) = sample.files("log-").swap_remove(0);
+    let trailer = Trailer::decode(bytes.last_chunk::<TRAILER_BYTES>().unwrap()).unwrap();
+    let footer = &bytes[trailer.footer_offset as usize..bytes.len() - TRAILER_BYTES];
+    let sections = decode_footer(&trailer, footer).unwrap();
+    let behind = sections.iter().map(|section| section.offset as usize).min().unwrap();
+    assert!(sections.len() >= 3 && behind < trailer.footer_offset as usize);
+    sample.flip(&mut tally, &name, 0..128, true, told_by_verify);
+    sample.flip(&mut tally, &name, 128..SEGMENT_HEADER_BYTES, false, told_by_verify);
+    for (at, payload) in frames(&bytes) {
+        sample.flip(&mut tally, &name, at..payload.start, true, told_by_verify);
+        sample.flip(&mut tally, &name, payload, false, told_by_verify);
     }
+    let end = frames(&bytes).last().map(|(_, payload)| payload.end).unwrap();
+    sample.flip(&mut tally, &name, end..behind, false, told_by_verify);
+    sample.flip(&mut tally, &name, behind..bytes.len(), true, told_by_verify);
     tally.conclude("bits of a sealed segment");
 }
 
@@ -201,11 +304,22 @@ fn a_flipped_bit_of_a_segment_that_was_not_sealed_is_an_error_and_never_an_answe
     let sample = Sample::killed();
     let mut tally = Tally::default();
     let (name, bytes) = sample.files("log-").pop().unwrap();
-    let written = bytes.iter().rposition(|b| *b != 0).unwrap() + 1;
-    sample.flip(&mut tally, &name, 0..128, true);
-    sample.flip(&mut tally, &name, 128..4_096, false);
-    sample.flip(&mut tally, &name, 4_096..4_096 + 128, true);
-    sample.flip(&mut tally, &name, 4_096 + 128..written, false);
+    // Nothing speaks yet for the zeroes that fill up to a frame's alignment, nor for the watermark
+    // frame at the end: without it the log is as long as before.
+    let within = |from, to| move |_: &Sample, _: &SimStorage, at| from <= at && at < to;
+    let never = within(0, 0);
+    sample.flip(&mut tally, &name, 0..128, true, never);
+    sample.flip(&mut tally, &name, 128..SEGMENT_HEADER_BYTES, false, never);
+    let frames = frames(&bytes);
+    let (watermark, payload) = frames.last().unwrap().clone();
+    assert!(payload.is_empty(), "the last frame is the watermark's");
+    for (at, payload) in frames {
+        let end = payload.end.next_multiple_of(8);
+        let last = if at == watermark { within(at, payload.start) } else { never };
+        sample.flip(&mut tally, &name, at..payload.start, true, last);
+        sample.flip(&mut tally, &name, payload.clone(), false, never);
+        sample.flip(&mut tally, &name, payload.end..end, true, within(payload.end, end));
+    }
     tally.conclude("bits of an unsealed segment");
 }
 
@@ -263,13 +377,12 @@ fn a_sealed_segment_of_any_other_length_refuses_the_store() {
     let mut tally = Tally::default();
     let refused = |verdict: &Verdict| *verdict == Verdict::Refused;
     let (name, bytes) = sample.files("log-").swap_remove(0);
-    let step = if env("ANNAL_EXHAUSTIVE", 0) > 0 { 1 } else { 3 };
-    for length in (0..bytes.len()).step_by(step) {
+    for length in 0..bytes.len() {
         let disk = sample.disk.copy();
         disk.put(&name, bytes[..length].to_vec());
         tally.add(sample.open(&disk), refused, format_args!("{name} cut to {length}"));
     }
-    for more in (1..5_000).step_by(step) {
+    for more in 1..5_000 {
         let disk = sample.disk.copy();
         let mut longer = bytes.clone();
         longer.resize(bytes.len() + more, (more % 2) as u8);
@@ -285,9 +398,8 @@ fn an_unsealed_segment_of_any_other_length_is_corrupt_once_it_held_a_frame() {
     let sample = Sample::killed();
     let mut tally = Tally::default();
     let (name, bytes) = sample.files("log-").pop().unwrap();
-    let step = if env("ANNAL_EXHAUSTIVE", 0) > 0 { 1 } else { 3 };
     let before = sample.contents.len();
-    for length in (0..bytes.len()).step_by(step) {
+    for length in 0..bytes.len() {
         let disk = sample.disk.copy();
         disk.put(&name, bytes[..length].to_vec());
         let used = length >= 4_096 + 128;
@@ -299,7 +411,7 @@ fn an_unsealed_segment_of_any_other_length_is_corrupt_once_it_held_a_frame() {
         tally.add(sample.open(&disk), allowed, format_args!("{name} cut to {length}"));
     }
     let refused = |verdict: &Verdict| *verdict == Verdict::Refused;
-    for more in (1..5_000).step_by(step) {
+    for more in 1..5_000 {
         let disk = sample.disk.copy();
         let mut longer = bytes.clone();
         longer.resize(bytes.len() + more, (more % 2) as u8);

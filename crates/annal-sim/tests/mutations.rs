@@ -5,7 +5,9 @@
 
 mod common;
 
-use annal_sim::{Lie, Settings, Summary, Violation, crash_run};
+use annal_sim::{
+    Action, Call, Fault, FaultKind, Lie, Settings, Summary, Violation, World, crash_run,
+};
 use common::STOCK;
 
 /// Runs until something is found.
@@ -43,4 +45,27 @@ fn an_engine_that_forgets_to_sync_the_directory_is_caught() {
 #[test]
 fn an_engine_that_forgets_one_sync_in_ten_is_caught() {
     assert!(broken(&found_within(500, Lie::OneSyncIn(10))));
+}
+
+#[test]
+fn an_engine_that_acknowledges_the_group_whose_sync_failed_is_caught_at_once() {
+    let settings = Settings { lie: Some(Lie::FailedSync), fault_percent: 0, ..Settings::default() };
+    let mut world = World::new(1, settings, &STOCK);
+    assert!(world.recover(0));
+    let send = |world: &mut World<'_>| {
+        world.act(Action::SendUnnumbered);
+        world.act(Action::Drain);
+    };
+    send(&mut world);
+    // The segment is there: from now on each batch costs the same calls.
+    world.disk.record();
+    send(&mut world);
+    let calls = world.disk.recorded();
+    let sync = calls.iter().position(|call| call.syncs()).expect("a batch is synced") as u64;
+    world.inject(Fault { at_call: world.disk.calls() + sync, kind: FaultKind::Io });
+    assert!(world.findings().is_empty(), "{:?}", world.findings());
+    send(&mut world);
+    assert_eq!(world.disk.fault_met(), Some(Call::SyncData));
+    let found: Vec<_> = world.findings().iter().map(|f| f.violation).collect();
+    assert_eq!(found, [Violation::WrongAnswer]);
 }

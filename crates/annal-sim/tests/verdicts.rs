@@ -445,7 +445,7 @@ fn truncation_and_extension_never_pass_for_a_whole_store() {
     let disk = killed(9);
     let name = log_files(&disk)[0].clone();
     let bytes = disk.files()[&name].clone();
-    for length in (0..bytes.len()).step_by(61) {
+    for length in 0..bytes.len() {
         let damaged = disk.copy();
         damaged.put(&name, bytes[..length].to_vec());
         if length < HEADER + 128 {
@@ -458,7 +458,7 @@ fn truncation_and_extension_never_pass_for_a_whole_store() {
             corrupt(&damaged, &name);
         }
     }
-    for more in [1, 7, 8, 4_096] {
+    for more in (1..600).chain([4_095, 4_096, 4_097]) {
         let damaged = disk.copy();
         changed(&damaged, &name, |b| b.extend(vec![0; more]));
         corrupt(&damaged, &name);

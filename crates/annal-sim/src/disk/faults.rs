@@ -124,6 +124,8 @@ pub enum Lie {
     SyncFile,
     /// Syncs of the directory do nothing: as if the engine had forgotten them.
     SyncDirectory,
-    /// After a failed sync the next one says that all is well, as `fsync` does.
+    /// One sync of a file in so many does nothing.
     OneSyncIn(u64),
+    /// A sync of a file that fails says that all is well: as if the engine did not look.
+    FailedSync,
 }

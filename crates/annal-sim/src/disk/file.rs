@@ -7,7 +7,7 @@ use annal::error::{Error, Result};
 use annal::storage::{File, Region};
 use bytes::Bytes;
 
-use super::faults::Call;
+use super::faults::{Call, Lie};
 use super::state::{Disk, Outcome, refused};
 use super::storage::SimStorage;
 
@@ -32,6 +32,9 @@ impl SimFile {
         if let Err(error) = disk.call(call, &self.name) {
             if !disk.off {
                 disk.inodes[self.inode].fail_sync();
+                if disk.lie == Some(Lie::FailedSync) {
+                    return Ok(());
+                }
             }
             return Err(error);
         }

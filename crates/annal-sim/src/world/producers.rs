@@ -123,8 +123,20 @@ impl World<'_> {
         }
     }
 
-    /// Passes on the answers that have come.
+    /// Passes on the answers that have come of a step. One step syncs one group and answers it, so
+    /// that a sync that failed in it says of all its answers that they are no acknowledgements.
     pub(super) fn poll(&mut self) {
+        self.note_failed_sync();
+        self.pass_on();
+    }
+
+    /// From now on nothing may be acknowledged if a sync has failed.
+    pub(super) fn note_failed_sync(&mut self) {
+        self.sync_failed |= self.disk.fault_met().is_some_and(|call| call.syncs());
+    }
+
+    /// Passes on the answers that have come.
+    pub(super) fn pass_on(&mut self) {
         let mut waiting = std::mem::take(&mut self.tickets);
         waiting.retain(|w| match w.ticket.try_take() {
             Some(answer) => {
@@ -134,9 +146,6 @@ impl World<'_> {
             None => true,
         });
         self.tickets = waiting;
-        if self.disk.fault_met().is_some_and(|call| call.syncs()) {
-            self.sync_failed = true;
-        }
         for client in self.clients.iter_mut().filter(|c| c.disturbed && c.in_flight == 0) {
             client.disturbed = false;
             client.next = client.acknowledged;

@@ -36,7 +36,9 @@ impl World<'_> {
     /// something came in between.
     pub fn close(&mut self) -> bool {
         let closed = self.store().close();
-        self.poll();
+        // A close commits group after group: those before the sync that failed are acknowledged.
+        self.pass_on();
+        self.note_failed_sync();
         match closed {
             Ok(()) => {
                 self.report.closes += 1;
