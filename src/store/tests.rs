@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 mod appending;
 mod retiring;
 mod retries;
+mod sealing;
 
 /// A clock that stands still until it is moved.
 pub(super) struct TestClock(AtomicU64);
