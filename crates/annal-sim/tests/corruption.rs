@@ -1,6 +1,6 @@
-//! FMT-1: whatever happens to the bytes on disk, a read gives what was sent or an error. Bits flipped,
-//! sectors swapped, files cut and extended, in stores that were stopped cleanly and in stores that
-//! were killed.
+//! FMT-1: whatever happens to the bytes on disk, a read gives what was sent or an error. Bits
+//! flipped, sectors swapped, files cut and extended, in stores that were stopped cleanly and in
+//! stores that were killed.
 //!
 //! By default one bit of each byte of the payloads and every bit of everything else: headers of
 //! segment and frames, all behind the frames, manifest and producer checkpoint;

@@ -7,7 +7,8 @@
 //!
 //! A decoder trusts neither lengths nor codes, and refuses bytes that its encoder would not have
 //! written where that is cheap to see (bits left over, unused codes), so that equal
-//! columns have equal bytes. The discriminants of [`Encoding`] are the codes on disk, for ever. See `storage-format.md`, "Payload".
+//! columns have equal bytes. The discriminants of [`Encoding`] are the codes on disk, for ever.
+//! See `storage-format.md`, "Payload".
 
 pub(crate) mod ids;
 pub(crate) mod integers;
