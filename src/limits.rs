@@ -109,6 +109,8 @@ limits! {
     HTTP_WRITE_S_MAX: u64 = 30;
     /// Bytes of a compiled regular expression.
     REGEX_BYTES_MAX: usize = 1 << 20;
+    /// Regular expressions of one query: each may hold as much again in caches while it runs.
+    QUERY_REGEXES_MAX: usize = 32;
     /// Bytes of the text of a query expression.
     QUERY_TEXT_BYTES_MAX: usize = 64 << 10;
     /// Nesting of a query expression.
@@ -117,7 +119,7 @@ limits! {
     COUNT_GROUPS_MAX: usize = 1 << 20;
     /// Seconds a query may take unless the caller says otherwise.
     QUERY_DEADLINE_S_DEFAULT: u64 = 30;
-    /// Minutes that a server keeps a snapshot alive.
+    /// Minutes that a server keeps a snapshot alive: a longer deadline of a query is cut to it.
     SNAPSHOT_AGE_MIN_MAX: u64 = 15;
 }
 

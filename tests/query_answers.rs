@@ -1,7 +1,7 @@
 //! Queries answer what a plain walk over all events answers: random questions over random events,
 //! in sealed and active segments, both orders, page by page, while events keep arriving.
 //!
-//! `ANNAL_QUERIES` sets how many questions are asked (default 2,000).
+//! `ANNAL_QUERIES` sets how many questions are asked (default 20,000).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that damages files")]
 
 #[path = "query_answers/events.rs"]
@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use annal::event::{Event, Signal};
-use annal::query::{By, Catalog, Cursor, Order, Query, ScanUnit};
+use annal::event::{Attribute, Event, Signal, Value};
+use annal::query::{By, Catalog, Cursor, Expr, Order, Query, ScanUnit};
 use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
-use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp};
+use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp, limits};
 use events::{Random, random_event};
 
 /// Source, type and minute.
@@ -75,7 +75,7 @@ impl Fixture {
 }
 
 fn questions() -> usize {
-    std::env::var("ANNAL_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
+    std::env::var("ANNAL_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
 }
 
 fn sequences(events: &[&Event]) -> Vec<u64> {
@@ -361,6 +361,65 @@ fn limits_deadlines_and_cancellation_stop_a_query_by_name() {
     assert_eq!((none.events.len(), none.truncated), (0, true));
     let bad = snapshot.query(&Query::default().attr("a").matches("(")).unwrap_err();
     assert_eq!(bad.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn large_events_come_in_pages_of_the_bytes_allowed_whatever_the_limit_of_events() {
+    let mut fixture = Fixture::new();
+    let mut random = Random(16);
+    // Small ones, large ones, and both in one batch.
+    for batch in 0..12 {
+        fixture.append(&mut random, 20, batch);
+        let large = |i| Event {
+            time: Timestamp(batch as i64 * 1_000 + i),
+            source: "large".into(),
+            event_type: "large".into(),
+            attributes: (0..4)
+                .map(|_| Attribute::new("text", Value::String("x".repeat(60_000))))
+                .collect(),
+            ..Event::default()
+        };
+        let mut builder = BatchBuilder::new();
+        let events: Vec<Event> = (0..3).map(large).collect();
+        events.iter().for_each(|e| builder.push(e).unwrap());
+        let ack = fixture.store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
+        let sequences = ack.first_sequence.unwrap()..;
+        let numbered = events.into_iter().zip(sequences);
+        fixture.events.extend(numbered.map(|(e, sequence)| Event { sequence, ..e }));
+    }
+    let snapshot = fixture.store.snapshot();
+    for bytes_max in [0, 255, 256, 300_000, 2_000_000, 64 << 20] {
+        let all = Query { bytes_max, ..Query::default().limit(usize::MAX) };
+        let (mut found, mut query) = (Vec::new(), all.clone());
+        loop {
+            let answer = snapshot.query(&query).unwrap();
+            let texts: usize = answer.events.iter().map(|e| e.source.len()).sum();
+            let large = answer.events.iter().filter(|e| e.source == "large").count();
+            assert!(answer.events.len() == 1 || large * 240_000 + texts <= bytes_max);
+            found.extend(answer.events.iter().map(|e| e.sequence));
+            assert_eq!(answer.next.is_some(), answer.truncated);
+            match answer.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(found, sequences(&fixture.expected(&all)), "{bytes_max}");
+    }
+}
+
+#[test]
+fn a_query_has_one_budget_of_regular_expressions_however_it_is_made() {
+    let fixture = Fixture::filled(&mut Random(17), 1);
+    let snapshot = fixture.store.snapshot();
+    let built = |count: usize| {
+        let one = |_| Query::default().attr("a").matches("x+").filter.unwrap();
+        Query { filter: Some(Expr::Any((0..count).map(one).collect())), ..Query::default() }
+    };
+    snapshot.query(&built(limits::QUERY_REGEXES_MAX)).unwrap();
+    let refused = snapshot.query(&built(limits::QUERY_REGEXES_MAX + 1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Limit);
+    let counted = snapshot.count(&built(limits::QUERY_REGEXES_MAX + 1), By::default());
+    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Limit);
 }
 
 #[test]

@@ -118,6 +118,10 @@ fn bombs_are_refused_without_exhausting_the_stack() {
     limit(&".a && .b || ".repeat(depth / 6));
     limit(&" ".repeat(limits::QUERY_TEXT_BYTES_MAX + 1));
     limit(&format!("{}.a{}", "(".repeat(100), ")".repeat(100)));
+    let regexes = |count: usize| format!(".a =~ \"b+\"{}", " && .a !~ \"b+\"".repeat(count - 1));
+    parse(&regexes(limits::QUERY_REGEXES_MAX));
+    limit(&regexes(limits::QUERY_REGEXES_MAX + 1));
+    assert_eq!(offset_of_error(&regexes(limits::QUERY_REGEXES_MAX + 9)), 10 + 31 * 14 + 7);
     let wide = format!(".a{}", " && .a".repeat(10_000));
     assert_eq!(parse(&parse(&wide).to_string()), parse(&wide));
     let nested = format!("{}.a{}", "(".repeat(60), ")".repeat(60));

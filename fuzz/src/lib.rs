@@ -6,11 +6,13 @@
 
 mod events;
 mod formats;
+mod sealed;
 mod segment;
 mod text;
 
 pub use events::{ndjson, otlp, payload};
 pub use formats::{footer, frame, manifest, producers, session};
+pub use sealed::{pack_sealed, sealed};
 pub use segment::{pack_segment, sample_store, segment};
 pub use text::query;
 

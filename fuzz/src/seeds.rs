@@ -25,6 +25,8 @@ fn main() {
     payloads();
     texts();
     otlp();
+    write("sealed", "stored", &annal_fuzz::pack_sealed(false));
+    write("sealed", "compressed", &annal_fuzz::pack_sealed(true));
     write("segment", "killed", &annal_fuzz::pack_segment(&annal_fuzz::sample_store()));
 }
 

@@ -306,6 +306,12 @@ impl Operator {
         }
     }
 
+    /// Whether the right side is a regular expression.
+    #[must_use]
+    pub fn is_regex(self) -> bool {
+        matches!(self, Operator::Matches | Operator::NotMatches)
+    }
+
     /// Whether all of several values must pass, instead of any.
     #[must_use]
     pub fn is_negative(self) -> bool {

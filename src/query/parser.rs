@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::query::ast::{Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word};
+use crate::query::ast::{Comparison, Expr, Intrinsic, Literal, Operand, Reference, Word};
 use crate::query::comparison::compile_comparison;
 use crate::query::lexer::{Token, TokenKind, refuse, tokens};
+use crate::query::predicate::too_many_regexes;
 
 impl FromStr for Expr {
     type Err = Error;
@@ -20,7 +21,16 @@ impl FromStr for Expr {
             let what = format!("the text has {length} bytes, at most {max} are allowed");
             return Err(Error::limit(what).in_field("where").at(max as u64));
         }
-        Parser { tokens: tokens(text)?, next: 0 }.whole()
+        let tokens = tokens(text)?;
+        // Before any of them is compiled.
+        let mut regexes = tokens.iter().filter(|token| match token.kind {
+            TokenKind::Compare(operator) => operator.is_regex(),
+            _ => false,
+        });
+        match regexes.nth(limits::QUERY_REGEXES_MAX) {
+            Some(token) => Err(too_many_regexes().in_field("where").at(token.offset as u64)),
+            None => Parser { tokens, next: 0 }.whole(),
+        }
     }
 }
 
@@ -175,7 +185,7 @@ impl Parser {
             return Err(refuse(self.offset(), "comparisons do not chain: join two with &&"));
         }
         if let Err(error) = compile_comparison(&comparison) {
-            let regex = matches!(operator, Operator::Matches | Operator::NotMatches);
+            let regex = operator.is_regex();
             return Err(error
                 .in_field("where")
                 .at(if regex { right_offset } else { offset } as u64));

@@ -5,8 +5,9 @@
 //! value passes, `!=` and `!~` only if all do. No value passes nothing.
 
 use crate::column::Series;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::TraceId;
+use crate::limits;
 use crate::query::ast::{Expr, Intrinsic, Operator, Reference};
 use crate::query::comparison::compile_comparison;
 use crate::query::request::Query;
@@ -78,9 +79,27 @@ pub(super) fn compile(query: &Query) -> Result<Predicate> {
         parts.push(passes(Intrinsic::TraceId, Check::Id(trace.0.to_vec(), true)));
     }
     if let Some(filter) = &query.filter {
+        if regexes(filter) > limits::QUERY_REGEXES_MAX {
+            return Err(too_many_regexes());
+        }
         parts.push(compile_expr(filter)?);
     }
     Ok(all(parts))
+}
+
+fn regexes(expr: &Expr) -> usize {
+    match expr {
+        Expr::Not(inner) => regexes(inner),
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().map(regexes).sum(),
+        Expr::Compare(comparison) => usize::from(comparison.operator.is_regex()),
+        Expr::Constant(_) | Expr::Truth(_) => 0,
+    }
+}
+
+/// What is said of a query that would compile more than it may keep.
+pub(super) fn too_many_regexes() -> Error {
+    let max = limits::QUERY_REGEXES_MAX;
+    Error::limit(format!("more than {max} regular expressions: join them with | into fewer"))
 }
 
 fn passes(intrinsic: Intrinsic, check: Check) -> Predicate {

@@ -2,7 +2,7 @@
 //!
 //! 1. Frames come in the order of the best event that they can hold.
 //! 2. A heap keeps the best events found, as (rank, frame, row); one more than the limit, which
-//!    tells whether there are more.
+//!    tells whether there are more. What the limit of bytes cannot hold is not kept.
 //! 3. As soon as no frame that is left can beat the worst event kept, the rest is not read.
 //! 4. Only events that were kept are made, in portions, until the limit of bytes.
 
@@ -15,13 +15,15 @@ use crate::format::frame::FrameHeader;
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::request::{Cursor, Order, Query};
-use crate::query::size::event_bytes;
+use crate::query::size::{FIXED_BYTES, event_bytes};
 use crate::query::source::{Segment, Source, damaged};
 use crate::query::{Answer, scan};
 use crate::time::Timestamp;
 
-/// Events made at a time.
+/// Events made at a time, at most.
 const PORTION: usize = 1_024;
+/// Bytes that a portion may weigh above what is left to give, before fewer events are tried.
+const PORTION_SPARE_BYTES: usize = 1 << 20;
 /// Bytes of frames kept between finding events and making them; others are read again.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
@@ -59,9 +61,11 @@ pub(super) fn search<S: Segment>(source: &Source<'_, S>, query: &Query) -> Resul
     };
     plan.frames.sort_by_key(best);
     let mut kept = Kept::default();
-    let found = find(&plan, query, &mut guard, &mut kept)?;
-    let truncated = found.len() > query.limit;
-    let found = found.get(..query.limit.min(found.len())).unwrap_or_default();
+    // One more than the limit of bytes can hold, so that it is what ends the answer.
+    let limit = query.limit.min((query.bytes_max / FIXED_BYTES).saturating_add(1));
+    let found = find(&plan, query, limit, &mut guard, &mut kept)?;
+    let truncated = found.len() > limit;
+    let found = found.get(..limit.min(found.len())).unwrap_or_default();
     let upper = query.cursor.map_or(source.next_sequence, |c| c.upper_sequence);
     let (events, cut) = make(&plan, query, found, &mut guard, &mut kept)?;
     let truncated = truncated || cut.is_some();
@@ -83,10 +87,11 @@ pub(super) fn search<S: Segment>(source: &Source<'_, S>, query: &Query) -> Resul
 fn find<S: Segment>(
     plan: &Plan<'_, S>,
     query: &Query,
+    limit: usize,
     guard: &mut Guard,
     kept: &mut Kept,
 ) -> Result<Vec<Found>> {
-    let wanted = query.limit.saturating_add(1);
+    let wanted = limit.saturating_add(1);
     let mut heap: BinaryHeap<Found> = BinaryHeap::new();
     for (index, frame) in plan.frames.iter().enumerate() {
         let frame_best = match query.order {
@@ -148,15 +153,22 @@ fn make<S: Segment>(
     kept: &mut Kept,
 ) -> Result<(Vec<Event>, Option<Found>)> {
     let mut events = Vec::new();
-    let mut bytes = 0;
-    let mut last = None;
-    for portion in found.chunks(PORTION) {
-        let made = make_portion(plan, portion, guard, kept)?;
+    let (mut bytes, mut last) = (0_usize, None);
+    let (mut rest, mut size) = (found, PORTION);
+    while !rest.is_empty() {
+        let (portion, later) = rest.split_at(size.min(rest.len()));
+        let left = query.bytes_max.saturating_sub(bytes).saturating_add(PORTION_SPARE_BYTES);
+        let Some(made) = make_portion(plan, portion, left, guard, kept)? else {
+            // Its first half may be all that is wanted.
+            size = portion.len().div_ceil(2);
+            continue;
+        };
+        let before = bytes;
         for (found, event) in portion.iter().zip(made) {
             let Some(event) = event else {
                 continue;
             };
-            bytes += event_bytes(&event);
+            bytes = bytes.saturating_add(event_bytes(&event));
             // The first is given whatever its size, so that pages come to an end.
             if bytes > query.bytes_max && !events.is_empty() {
                 return Ok((events, last));
@@ -164,33 +176,44 @@ fn make<S: Segment>(
             events.push(event);
             last = Some(*found);
         }
+        if (bytes - before).saturating_mul(2) <= query.bytes_max.saturating_sub(bytes) {
+            size = PORTION.min(2 * size);
+        }
+        rest = later;
     }
     Ok((events, None))
 }
 
-/// Makes some events, frame by frame, in their order; `None` where damage is tolerated.
+/// Makes some events, frame by frame, in their order; `None` where damage is tolerated, and instead
+/// of all of them if several weigh more than `bytes_max` together.
 fn make_portion<S: Segment>(
     plan: &Plan<'_, S>,
     portion: &[Found],
+    bytes_max: usize,
     guard: &mut Guard,
     kept: &mut Kept,
-) -> Result<Vec<Option<Event>>> {
+) -> Result<Option<Vec<Option<Event>>>> {
     let mut by_frame: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
     for (place, found) in portion.iter().enumerate() {
         by_frame.entry(found.frame).or_default().push((found.row, place));
     }
     let mut made: Vec<Option<Event>> = portion.iter().map(|_| None).collect();
+    let mut bytes = 0_usize;
     for (frame, mut wanted) in by_frame {
         wanted.sort_unstable();
         let rows: Vec<u32> = wanted.iter().map(|w| w.0).collect();
         let events = make_of_frame(plan, frame, &rows, guard, kept)?;
         for ((_, place), event) in wanted.into_iter().zip(events.into_iter().flatten()) {
+            bytes = bytes.saturating_add(event_bytes(&event));
             if let Some(slot) = made.get_mut(place) {
                 *slot = Some(event);
             }
         }
+        if bytes > bytes_max && portion.len() > 1 {
+            return Ok(None);
+        }
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 fn make_of_frame<S: Segment>(

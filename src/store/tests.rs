@@ -14,6 +14,7 @@ mod producer_table;
 mod reading;
 mod retiring;
 mod retries;
+mod sealing;
 mod verifying;
 
 /// A clock that stands still until it is moved.

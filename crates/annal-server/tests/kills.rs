@@ -114,4 +114,5 @@ fn killed_under_load_again_and_again_nothing_acknowledged_is_lost_and_nothing_is
     }
     assert!(expect(0, &["verify", "--data", text(&data)]).is_empty());
     println!("{kills} kills, {sent} batches");
+    assert!(sent > IN_FLIGHT as u64 + kills, "{sent} batches: hardly any load to kill under");
 }

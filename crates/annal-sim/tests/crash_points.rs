@@ -32,7 +32,7 @@ fn every_crash_point_of_a_recorded_run_recovers_what_was_acknowledged() {
     assert!(whole.findings().is_empty(), "{:?}", whole.findings());
     let changes = whole.disk.changes();
     assert!(changes > 200, "only {changes} changes recorded");
-    let subsets = env("ANNAL_SUBSETS", 16);
+    let subsets = env("ANNAL_SUBSETS", 64);
     let mut summary = Summary::default();
     for point in 0..changes {
         let world = crashed_at(settings, point);
@@ -57,7 +57,7 @@ fn every_crash_point_of_a_recorded_run_recovers_what_was_acknowledged() {
         }
     }
     conclude("crash points", &summary);
-    assert!(summary.runs >= 5_000 || subsets < 16, "only {} disks", summary.runs);
+    assert!(summary.runs >= 5_000 || subsets < 64, "only {} disks", summary.runs);
 }
 
 /// The run until the power goes; recovery itself is a crash point like any other.

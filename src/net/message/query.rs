@@ -11,6 +11,9 @@ use crate::net::message::{known_flags, text};
 use crate::query::{self, Expr, Order, Query, Scanned};
 use crate::time::{TimeRange, Timestamp};
 
+/// An answer pins a snapshot: no deadline goes beyond the age that a server allows one.
+const DEADLINE_MS_MAX: u64 = limits::SNAPSHOT_AGE_MIN_MAX * 60_000;
+
 const HAS_TRACE: u16 = 1;
 const HAS_CURSOR: u16 = 2;
 const HAS_SIGNAL: u16 = 4;
@@ -95,7 +98,7 @@ impl QueryText {
         Ok(text)
     }
 
-    /// The question, its expression parsed.
+    /// The question, its expression parsed; a deadline beyond the age of a server's snapshots is cut.
     pub fn to_query(&self) -> Result<Query> {
         let mut query = Query::new(self.range).limit(self.limit as usize).order(self.order);
         query.source = Some(self.source.clone()).filter(|s| !s.is_empty());
@@ -103,7 +106,7 @@ impl QueryText {
         (query.signal, query.trace, query.cursor) = (self.signal, self.trace, self.cursor);
         query.sequences = self.sequences.clone();
         if self.deadline_ms > 0 {
-            query.deadline_ms = u64::from(self.deadline_ms);
+            query.deadline_ms = u64::from(self.deadline_ms).min(DEADLINE_MS_MAX);
         }
         match self.expression.is_empty() {
             true => Ok(query),

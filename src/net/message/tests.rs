@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::{ProducerId, Signal, TraceId};
 use crate::net::envelope::{Parsed, parse};
-use crate::query::{self, Order, Scanned};
+use crate::query::{self, Order, Query, Scanned};
 use crate::time::{TimeRange, Timestamp};
 
 fn samples() -> Vec<Message> {
@@ -86,6 +86,19 @@ fn every_message_leads_back_to_itself() {
         let body = Bytes::from(body_of(&message));
         assert_eq!(Message::decode(message.kind(), &body).unwrap(), message);
     }
+}
+
+#[test]
+fn no_deadline_goes_beyond_the_age_of_a_servers_snapshots() {
+    let asked = |deadline_ms| {
+        let query = Query { deadline_ms, ..Query::default() };
+        QueryText::of(&query).to_query().unwrap().deadline_ms
+    };
+    assert_eq!(asked(899_999), 899_999);
+    assert_eq!(asked(900_000), 900_000);
+    assert_eq!(asked(900_001), 900_000);
+    assert_eq!(asked(u64::MAX), 900_000);
+    assert_eq!(asked(0), Query::default().deadline_ms);
 }
 
 #[test]
