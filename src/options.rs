@@ -34,6 +34,8 @@ pub struct Options {
     pub retention: Retention,
     /// How sealed files are read.
     pub read_mode: ReadMode,
+    /// Compact in the background; without it only [`Store::compact`](crate::Store::compact) does.
+    pub compaction: bool,
     /// Start no threads: the caller steps the state machines.
     pub manual: bool,
     /// Seeds salts and the store id in place of the operating system's randomness (simulator only).
@@ -52,6 +54,7 @@ impl Options {
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             retention: Retention::default(),
             read_mode: ReadMode::default(),
+            compaction: true,
             manual: false,
             seed: None,
             lock_note: format!("process {}", std::process::id()),

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "payload/any_event.rs"]
+mod any_event;
 #[path = "payload/round_trip.rs"]
 mod round_trip;
 

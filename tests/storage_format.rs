@@ -4,6 +4,8 @@
 
 mod document;
 
+#[path = "storage_format/blocks.rs"]
+mod blocks;
 #[path = "storage_format/codes.rs"]
 mod codes;
 #[path = "storage_format/lists.rs"]
@@ -32,6 +34,7 @@ const NOON_NS: i64 = 1_661_169_600_000_000_000;
 
 fn segment_header() -> SegmentHeader {
     SegmentHeader {
+        compacted: false,
         store_id: STORE_ID,
         segment_id: 3,
         salt: SALT,

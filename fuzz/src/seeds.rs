@@ -60,6 +60,7 @@ fn frames() {
     let watermark = FrameHeader { kind: FrameKind::Watermark, ..FrameHeader::default() };
     write("frame", "watermark", &watermark.encode());
     let segment = SegmentHeader {
+        compacted: false,
         store_id: [1; 16],
         segment_id: 1,
         salt: 2,
@@ -99,6 +100,7 @@ fn manifests() {
     write("manifest", "empty", &empty.encode());
     let segment = SegmentRecord {
         segment_id: 1,
+        last_segment_id: 1,
         level: 0,
         salt: 2,
         file_length: 6_000,
@@ -117,7 +119,7 @@ fn manifests() {
         number: 9,
         log_end,
         next_sequence: 17,
-        segments: vec![segment, SegmentRecord { segment_id: 2, ..segment }],
+        segments: vec![segment, SegmentRecord { segment_id: 2, last_segment_id: 2, ..segment }],
         producers: Some(ProducersRecord {
             number: 1,
             file_length: 100,

@@ -237,7 +237,7 @@ impl Texts {
     }
 
     fn push(&mut self, text: &[u8]) -> u32 {
-        let Texts { bytes, ends, codes, table, hasher } = self;
+        let Texts { bytes, ends, codes, .. } = self;
         let entries = ends.len() as u32;
         if let Some(&last) = codes.last()
             && entry(bytes, ends, last) == text
@@ -245,18 +245,24 @@ impl Texts {
             codes.push(last);
             return entries;
         }
+        let code = self.intern(text);
+        self.codes.push(code);
+        entries
+    }
+
+    /// The code of a value, which becomes an entry if it is none yet. The caller pushes the code.
+    pub(super) fn intern(&mut self, text: &[u8]) -> u16 {
+        let Texts { bytes, ends, table, hasher, .. } = self;
         let hash = hash(hasher, text);
         if let Some(&code) = table.find(hash, |&code| entry(bytes, ends, code) == text) {
-            codes.push(code);
-            return entries;
+            return code;
         }
         // There are no more entries than rows, and rows fit 16 bits.
-        let code = entries as u16;
+        let code = ends.len() as u16;
         bytes.extend_from_slice(text);
         ends.push(bytes.len() as u32);
-        codes.push(code);
         table.insert_unique(hash, code, |&code| self::hash(hasher, entry(bytes, ends, code)));
-        entries
+        code
     }
 
     fn pop(&mut self, entries: u32) {
@@ -276,27 +282,32 @@ impl Texts {
 
 impl Ids16 {
     fn push(&mut self, id: [u8; 16]) -> u32 {
-        let Ids16 { entries, codes, table, hasher } = self;
-        let before = entries.len() as u32;
-        let is = |code: u16| entries.get(usize::from(code)) == Some(&id);
-        if let Some(&last) = codes.last()
-            && is(last)
+        let before = self.entries.len() as u32;
+        if let Some(&last) = self.codes.last()
+            && self.entries.get(usize::from(last)) == Some(&id)
         {
-            codes.push(last);
+            self.codes.push(last);
             return before;
         }
+        let code = self.intern(id);
+        self.codes.push(code);
+        before
+    }
+
+    /// The code of an id, which becomes an entry if it is none yet. The caller pushes the code.
+    pub(super) fn intern(&mut self, id: [u8; 16]) -> u16 {
+        let Ids16 { entries, table, hasher, .. } = self;
         let hash = hash(hasher, &id);
-        if let Some(&code) = table.find(hash, |&code| is(code)) {
-            codes.push(code);
-            return before;
+        let is = |&code: &u16| entries.get(usize::from(code)) == Some(&id);
+        if let Some(&code) = table.find(hash, is) {
+            return code;
         }
-        let code = before as u16;
+        let code = entries.len() as u16;
         entries.push(id);
-        codes.push(code);
         table.insert_unique(hash, code, |&code| {
             self::hash(hasher, entries.get(usize::from(code)).unwrap_or(&[0; 16]))
         });
-        before
+        code
     }
 
     fn pop(&mut self, entries: u32) {
@@ -311,6 +322,32 @@ impl Ids16 {
             }
         }
     }
+}
+
+/// The number of a column's presence: that of an earlier column with the same rows, else `next`.
+pub(super) fn find_presence(
+    known: &mut HashTable<(u32, usize)>,
+    columns: &[ColumnBuffer],
+    at: u32,
+    next: usize,
+) -> usize {
+    let rows_of = |at: u32| columns.get(at as usize).map(|c| (c.id.table, c.rows.as_slice()));
+    // A sample tells most apart; equality is checked in full.
+    let hash = |at: u32| {
+        let Some((table, rows)) = rows_of(at) else { return 0 };
+        let sample = [0, rows.len() / 4, rows.len() / 2, rows.len() / 4 * 3, rows.len() - 1];
+        let row = |i: usize| rows.get(i).copied().map_or(0, u64::from);
+        sample
+            .into_iter()
+            .map(row)
+            .chain([rows.len() as u64, table as u64])
+            .fold(0, |hash: u64, v| (hash.rotate_left(23) ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    };
+    if let Some(found) = known.find(hash(at), |&(other, _)| rows_of(other) == rows_of(at)) {
+        return found.1;
+    }
+    known.insert_unique(hash(at), (at, next), |&(other, _)| hash(other));
+    next
 }
 
 fn entry<'a>(bytes: &'a [u8], ends: &[u32], code: u16) -> &'a [u8] {

@@ -15,6 +15,8 @@ use crate::limits;
 
 /// zstd level: 1 compresses columns at about 1 GB/s a core, and higher ones gain a few percent.
 const LEVEL: i32 = 1;
+/// For chunks of compacted segments: written once, read often.
+const CHUNK_LEVEL: i32 = 3;
 /// A block of fewer bytes costs more than its own literal codes save.
 const PART_BYTES_MIN: usize = 512;
 /// More than a block's header and checksum.
@@ -24,11 +26,21 @@ const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 /// Compresses payloads; keeps its tables from one to the next.
 pub(super) struct Compressor {
     context: zstd_safe::CCtx<'static>,
+    chunk: Vec<u8>,
 }
 
 impl Compressor {
     pub(super) fn new() -> Compressor {
-        Compressor { context: zstd_safe::CCtx::create() }
+        Compressor { context: zstd_safe::CCtx::create(), chunk: Vec::new() }
+    }
+
+    /// The stored form of a chunk's body, if it is smaller than the body itself.
+    pub(super) fn compress_chunk(&mut self, body: &[u8]) -> Result<Option<&[u8]>> {
+        let failed = |code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)));
+        self.chunk.clear();
+        self.chunk.reserve(zstd_safe::compress_bound(body.len()));
+        self.context.compress(&mut self.chunk, body, CHUNK_LEVEL).map_err(failed)?;
+        Ok((self.chunk.len() < body.len()).then_some(self.chunk.as_slice()))
     }
 
     /// The stored form of a raw payload. zstd begins a new block, with its own literal codes, at each

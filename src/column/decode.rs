@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::codec::any_value;
 use crate::column::Bitmap;
+use crate::column::chunk::Chunks;
 use crate::column::encoding::{Encoding, Stored, ids, integers, texts};
 use crate::column::payload::{Directory, Entry};
 use crate::column::schema::{ColumnId, Field, Form, Table, marks};
@@ -24,10 +25,19 @@ pub(super) enum Dense<'a> {
     Ids8 { values: Vec<[u8; 8]>, codes: Vec<u32> },
 }
 
-/// A raw payload and its directory.
+/// Where the stored bytes of columns are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bodies<'a> {
+    /// In one raw payload; their entries say where.
+    Raw(&'a [u8]),
+    /// Each in a chunk of its own.
+    Chunks(&'a Chunks),
+}
+
+/// The columns of a batch or block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns<'a> {
-    pub(super) raw: &'a [u8],
+    pub(super) bodies: Bodies<'a>,
     pub(super) directory: &'a Directory,
 }
 
@@ -38,8 +48,13 @@ impl<'a> Columns<'a> {
         let (Some(id), Some(entry)) = (directory.ids.get(at), directory.entries.get(at)) else {
             return Err(Error::invalid(format!("the payload has no column {at}")));
         };
-        let bytes = |range: &Range<usize>| self.raw.get(range.clone()).unwrap_or_default();
-        let (body, tail) = (bytes(&entry.body), bytes(&entry.tail));
+        let (body, tail) = match self.bodies {
+            Bodies::Raw(raw) => {
+                let bytes = |range: &Range<usize>| raw.get(range.clone()).unwrap_or_default();
+                (bytes(&entry.body), bytes(&entry.tail))
+            }
+            Bodies::Chunks(chunks) => chunks.get(at).map_err(|error| error.in_field(id.path()))?,
+        };
         Ok((id, entry, Stored { encoding: entry.encoding, body, tail }))
     }
 

@@ -160,6 +160,7 @@ fn set_event(
             event.remote.get_or_insert_default().port =
                 u16::try_from(count(dense, at)).unwrap_or(0);
         }
+        Field::Received => event.received = Timestamp(dense.integer(at).unwrap_or(0)),
         Field::Source | Field::SchemaUrl | Field::Name | Field::Version | Field::Owner => {}
     }
 }

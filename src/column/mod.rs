@@ -9,10 +9,12 @@
 mod batch;
 mod buffer;
 mod builder;
+mod chunk;
 mod compress;
 mod decode;
 mod encoding;
 mod examine;
+mod gather;
 mod materialise;
 mod payload;
 mod schema;
@@ -25,5 +27,6 @@ pub use builder::{
     SpanEventFields, check_time,
 };
 pub use examine::examine;
+pub use gather::{Block, Gather, SeriesTotals};
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

@@ -47,6 +47,18 @@ pub(super) fn put_entry(
     encoding: Encoding,
     (body_length, tail_length): (usize, usize),
 ) {
+    put_entry_head(out, id, presence, encoding);
+    put_varint(out, body_length as u64);
+    put_varint(out, tail_length as u64);
+}
+
+/// What a column is, which rows have it, and how it is encoded.
+pub(super) fn put_entry_head(
+    out: &mut Vec<u8>,
+    id: &ColumnId,
+    presence: usize,
+    encoding: Encoding,
+) {
     out.extend_from_slice(&[id.table as u8, id.field as u8, id.value_type as u8]);
     if id.field == Field::Attribute {
         put_varint(out, id.key.len() as u64);
@@ -55,8 +67,6 @@ pub(super) fn put_entry(
     }
     put_varint(out, presence as u64);
     out.push(encoding as u8);
-    put_varint(out, body_length as u64);
-    put_varint(out, tail_length as u64);
 }
 
 impl Directory {
@@ -81,6 +91,10 @@ impl Directory {
         let mut lengths = Vec::with_capacity(capacity);
         for _ in 0..columns {
             let id = decode_id(&mut c)?;
+            if id.field == Field::Received {
+                let what = "events of a batch are received together: the frame's header says when";
+                return Err(c.error(what).in_field(id.path()));
+            }
             if ids.last().is_some_and(|before| before.sort_key() >= id.sort_key()) {
                 return Err(c.error("columns out of order or twice").in_field(id.path()));
             }
@@ -95,10 +109,28 @@ impl Directory {
         Ok(directory)
     }
 
+    /// A directory whose columns stand elsewhere than in one payload, see `chunk`.
+    pub(super) fn of_parts(
+        rows: [usize; 5],
+        presences: Vec<(Table, Bitmap, usize)>,
+        ids: Vec<ColumnId>,
+        entries: Vec<Entry>,
+    ) -> Result<Directory> {
+        let directory = Directory { rows, presences, ids, entries };
+        directory.check_required()?;
+        Ok(directory)
+    }
+
     /// The column of a field that is no attribute.
     pub(super) fn find(&self, table: Table, field: Field) -> Option<usize> {
         let at = self.ids.partition_point(|id| (id.table, id.field) < (table, field));
         self.ids.get(at).is_some_and(|id| (id.table, id.field) == (table, field)).then_some(at)
+    }
+
+    /// The columns of a table; they stand together.
+    pub(super) fn table(&self, table: Table) -> Range<usize> {
+        let start = self.ids.partition_point(|id| id.table < table);
+        start..self.ids.partition_point(|id| id.table <= table)
     }
 
     /// The columns of a field in a table; they stand together.
@@ -124,7 +156,10 @@ impl Directory {
     }
 }
 
-fn decode_presences(c: &mut Cursor<'_>, rows: &[usize; 5]) -> Result<Vec<(Table, Bitmap, usize)>> {
+pub(super) fn decode_presences(
+    c: &mut Cursor<'_>,
+    rows: &[usize; 5],
+) -> Result<Vec<(Table, Bitmap, usize)>> {
     let count = c.length(limits::BATCH_COLUMNS_MAX, "presences of a batch")?;
     let mut presences = Vec::new();
     let mut bytes = 0;
@@ -144,7 +179,7 @@ fn decode_presences(c: &mut Cursor<'_>, rows: &[usize; 5]) -> Result<Vec<(Table,
     Ok(presences)
 }
 
-fn decode_id(c: &mut Cursor<'_>) -> Result<ColumnId> {
+pub(super) fn decode_id(c: &mut Cursor<'_>) -> Result<ColumnId> {
     let (table, field, value_type) = (c.u8()?, c.u8()?, c.u8()?);
     let known = Table::from_code(table)
         .zip(Field::from_code(field))
@@ -177,6 +212,19 @@ fn decode_entry(
     rows: &[usize; 5],
     presences: &[(Table, Bitmap, usize)],
 ) -> Result<(Entry, (usize, usize))> {
+    let entry = decode_entry_head(c, id, rows, presences)?;
+    let body = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a body")?;
+    let tail = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a tail")?;
+    Ok((entry, (body, tail)))
+}
+
+/// Presence and encoding of a column; where its bytes stand follows.
+pub(super) fn decode_entry_head(
+    c: &mut Cursor<'_>,
+    id: &ColumnId,
+    rows: &[usize; 5],
+    presences: &[(Table, Bitmap, usize)],
+) -> Result<Entry> {
     let presence = c.length(presences.len(), "presence of a column")?.checked_sub(1);
     let count = match presence.and_then(|index| presences.get(index)) {
         None => rows.get(id.table as usize).copied().unwrap_or(0),
@@ -191,9 +239,7 @@ fn decode_entry(
         let what = format!("column encoding {code} is unknown to this build");
         Error::unsupported(what).at(c.offset() as u64).in_field(id.path())
     })?;
-    let body = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a body")?;
-    let tail = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a tail")?;
-    Ok((Entry { presence, encoding, count, body: 0..0, tail: 0..0 }, (body, tail)))
+    Ok(Entry { presence, encoding, count, body: 0..0, tail: 0..0 })
 }
 
 /// Finds the bodies and tails, which must fill the rest of the payload.

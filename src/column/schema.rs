@@ -86,6 +86,9 @@ pub enum Field {
     RemoteIpv6 = 30,
     /// Events: integer.
     RemotePort = 31,
+    /// Events of blocks: when the store received it. Integer, every row. Producers do not send it: a
+    /// batch has one time of receipt, in its frame's header.
+    Received = 32,
 }
 
 /// Bits of [`Field::Marks`].
@@ -149,7 +152,7 @@ impl Table {
 /// in those marked so every row has a value.
 type FieldRow = (Field, &'static str, Option<ValueType>, &'static [(Table, bool)]);
 
-const FIELDS: [FieldRow; 32] = {
+const FIELDS: [FieldRow; 33] = {
     use Field as F;
     use Table::{Events, Links, Resources, Scopes, SpanEvents};
     const TEXT: Option<ValueType> = Some(ValueType::String);
@@ -195,6 +198,7 @@ const FIELDS: [FieldRow; 32] = {
         (F::RemoteIpv4, "remote.ipv4", BYTES, &[(Events, false)]),
         (F::RemoteIpv6, "remote.ipv6", BYTES, &[(Events, false)]),
         (F::RemotePort, "remote.port", INT, &[(Events, false)]),
+        (F::Received, "received", INT, &[(Events, false)]),
     ]
 };
 
@@ -298,7 +302,7 @@ mod tests {
             assert!(Field::from_code(code).is_none_or(|field| field as u8 == code));
             assert!(value_type_from_code(code).is_none_or(|value| value as u8 == code));
         }
-        assert_eq!(Field::from_code(31), Some(Field::RemotePort));
-        assert_eq!(Field::COUNT, 32);
+        assert_eq!(Field::from_code(32), Some(Field::Received));
+        assert_eq!(Field::COUNT, 33);
     }
 }

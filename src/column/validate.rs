@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use crate::column::Bitmap;
 use crate::column::batch::BatchSummary;
-use crate::column::decode::{Columns, Dense};
+use crate::column::decode::{Bodies, Columns, Dense};
 use crate::column::encoding::{ids, texts};
 use crate::column::payload::{self, Directory};
 use crate::column::schema::{ColumnId, EXPANDED_VALUE_BYTES, Field, Form, Table};
@@ -55,7 +55,7 @@ struct Validator<'a> {
 /// Decodes everything once.
 pub(super) fn validate(raw: &[u8], directory: &Directory) -> Result<Found> {
     let mut validator = Validator {
-        columns: Columns { raw, directory },
+        columns: Columns { bodies: Bodies::Raw(raw), directory },
         scratch: Scratch::default(),
         expanded: 0,
         min_time: i64::MAX,

@@ -3,14 +3,18 @@
 //! A view checks the payload's directory on opening and each column when it is decoded; damage is
 //! an error, never a panic and never an answer. The caller has checked the frame's checksum.
 
+use bytes::Bytes;
+
 use crate::column::batch::BatchSummary;
-use crate::column::decode::{Columns, Dense};
+use crate::column::chunk::{self, Chunks};
+use crate::column::decode::{Bodies, Columns, Dense};
 use crate::column::encoding::texts;
 use crate::column::payload::Directory;
 use crate::column::{ColumnId, Field, Table, compress, materialise, validate};
 use crate::error::{Error, Result};
 use crate::event::{Event, Value, ValueRef};
 use crate::format::frame::FrameHeader;
+use crate::time::Timestamp;
 
 /// One bit per row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +98,18 @@ impl<const N: usize> Ids<N> {
     }
 }
 
-/// A decompressed payload and its directory of columns.
+/// The columns of a batch: a decompressed payload, or a block whose chunks are fetched when they are
+/// first asked for.
 #[derive(Debug)]
 pub struct BatchView {
-    raw: Vec<u8>,
+    held: Held,
     directory: Directory,
+}
+
+#[derive(Debug)]
+enum Held {
+    Raw(Vec<u8>),
+    Chunks(Chunks),
 }
 
 impl BatchView {
@@ -106,12 +117,22 @@ impl BatchView {
     pub fn open(header: &FrameHeader, payload: &[u8]) -> Result<BatchView> {
         let raw = compress::decompress(header.codec, payload, header.raw_length as usize)?;
         let directory = Directory::decode(&raw)?;
-        let view = BatchView { raw, directory };
-        if view.events() != header.events as usize {
-            let what = format!("{} events, the header says {}", view.events(), header.events);
-            return Err(Error::invalid(what).in_field("events"));
+        BatchView { held: Held::Raw(raw), directory }.checked(header)
+    }
+
+    /// Opens a block of a compacted segment: its head is checked and read, its chunks are when they
+    /// are asked for.
+    pub fn open_block(header: &FrameHeader, block: Bytes) -> Result<BatchView> {
+        let (directory, chunks) = chunk::open(header, block)?;
+        BatchView { held: Held::Chunks(chunks), directory }.checked(header)
+    }
+
+    fn checked(self, header: &FrameHeader) -> Result<BatchView> {
+        if self.events() == header.events as usize {
+            return Ok(self);
         }
-        Ok(view)
+        let what = format!("{} events, the header says {}", self.events(), header.events);
+        Err(Error::invalid(what).in_field("events"))
     }
 
     /// Number of events.
@@ -163,12 +184,36 @@ impl BatchView {
         Ok((stored.encoding.name(), stored.body, stored.tail))
     }
 
+    /// Bytes of all columns before compression.
+    #[must_use]
+    pub fn raw_bytes(&self) -> usize {
+        match &self.held {
+            Held::Raw(raw) => raw.len(),
+            Held::Chunks(chunks) => chunks.raw_bytes(),
+        }
+    }
+
+    /// Bytes that a column takes where it is stored; those of a batch are compressed together, and
+    /// what counts there is the payload.
+    #[must_use]
+    pub fn stored_bytes(&self, column: usize) -> usize {
+        match (&self.held, self.directory.entries.get(column)) {
+            (Held::Chunks(chunks), _) => chunks.stored_bytes(column),
+            (Held::Raw(_), Some(entry)) => entry.body.len() + entry.tail.len(),
+            (Held::Raw(_), None) => 0,
+        }
+    }
+
     /// Bytes that the view holds.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let directory = &self.directory;
         let bitmaps: usize = directory.presences.iter().map(|p| p.1.words.len() * 8).sum();
-        self.raw.len() + directory.ids.len() * 128 + bitmaps
+        let held = match &self.held {
+            Held::Raw(raw) => raw.len(),
+            Held::Chunks(chunks) => chunks.memory_bytes(),
+        };
+        held + directory.ids.len() * 128 + bitmaps
     }
 
     /// Decodes a column of integers, booleans or doubles.
@@ -221,6 +266,17 @@ impl BatchView {
         Ok(self.reader().presence(column).cloned())
     }
 
+    /// Decodes every column, for verification; says the least and greatest time.
+    pub fn check(&self) -> Result<(Timestamp, Timestamp)> {
+        for at in 0..self.columns().len() {
+            self.reader().dense(at)?;
+        }
+        let missing = || Error::invalid("events without times").in_field("time");
+        let times = self.ints(self.find(Table::Events, Field::Time).ok_or_else(missing)?)?;
+        let bound = |time: Option<&i64>| Timestamp(time.copied().unwrap_or(0));
+        Ok((bound(times.values.iter().min()), bound(times.values.iter().max())))
+    }
+
     /// Series and traces, as validation would find them, from the columns that say them only: for
     /// the directory of a segment that was validated when it was written.
     pub fn summary(&self) -> Result<BatchSummary> {
@@ -248,8 +304,12 @@ impl BatchView {
         Ok(dense.value(id.value_type, at).map(ValueRef::to_value))
     }
 
-    fn reader(&self) -> Columns<'_> {
-        Columns { raw: &self.raw, directory: &self.directory }
+    pub(super) fn reader(&self) -> Columns<'_> {
+        let bodies = match &self.held {
+            Held::Raw(raw) => Bodies::Raw(raw),
+            Held::Chunks(chunks) => Bodies::Chunks(chunks),
+        };
+        Columns { bodies, directory: &self.directory }
     }
 
     fn wrong_form(&self, column: usize, wanted: &str) -> Error {

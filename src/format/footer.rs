@@ -30,6 +30,8 @@ pub const SECTION_SUMMARY: u16 = 1;
 pub const SECTION_DIRECTORY: u16 = 2;
 /// Kind of the section with the sparse time index: optional.
 pub const SECTION_TIME_INDEX: u16 = 3;
+/// Kind of the section with the totals per series of a compacted segment: optional.
+pub const SECTION_SERIES: u16 = 4;
 
 /// Where a section stands and how to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,8 @@ pub enum FrameKind {
     Seal = 3,
     /// Filler.
     Pad = 4,
+    /// Events of a compacted segment: a block of chunks.
+    Block = 5,
 }
 
 /// How the payload is compressed; the discriminant is the code on disk.
@@ -165,6 +167,7 @@ impl FrameHeader {
             2 => FrameKind::Watermark,
             3 => FrameKind::Seal,
             4 => FrameKind::Pad,
+            5 => FrameKind::Block,
             k => return Err(Error::unsupported(format!("frame kind {k}")).in_field("kind")),
         };
         let codec = match c.u8()? {
@@ -217,7 +220,11 @@ impl FrameHeader {
             let what = format!("{field} is {value}, at most {max} is allowed");
             Err(Error::limit(what).in_field(field))
         };
-        bounded("stored_length", self.stored_length, limits::BATCH_STORED_BYTES_MAX)?;
+        let stored_max = match self.kind {
+            FrameKind::Block => limits::BLOCK_STORED_BYTES_MAX,
+            _ => limits::BATCH_STORED_BYTES_MAX,
+        };
+        bounded("stored_length", self.stored_length, stored_max)?;
         bounded("raw_length", self.raw_length, limits::BATCH_RAW_BYTES_MAX)?;
         bounded("events", self.events, limits::BATCH_EVENTS_MAX)
     }

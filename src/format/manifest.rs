@@ -7,7 +7,7 @@
 
 use crate::codec::{Cursor, crc32};
 use crate::error::{Error, Result};
-use crate::format::segment::{LogEnd, NUMBER_MAX};
+use crate::format::segment::{LogEnd, NUMBER_MAX, compacted_file_name, log_file_name};
 use crate::format::version::{FORMAT_VERSION, is_readable};
 use crate::limits;
 use crate::time::Timestamp;
@@ -24,12 +24,16 @@ pub const RECORD_PRODUCERS: u16 = 3;
 pub const RECORD_TOMBSTONE: u16 = 4;
 /// Reserved: settings of a tenant.
 pub const RECORD_TENANT: u16 = 5;
+/// The last level of compaction.
+pub const LEVEL_MAX: u8 = 2;
 
 /// A sealed or compacted file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentRecord {
     /// Its id.
     pub segment_id: u64,
+    /// The last of the log segments that it stands for; of a log segment its own id.
+    pub last_segment_id: u64,
     /// 0: a log segment; 1 and 2: levels of compaction.
     pub level: u8,
     /// Its salt.
@@ -197,7 +201,7 @@ impl Manifest {
             return Err(Error::invalid(format!("{log_ends} records of the log's end, not 1")));
         }
         manifest.check_numbers()?;
-        if !manifest.segments.is_sorted_by(|a, b| a.segment_id < b.segment_id) {
+        if !manifest.segments.is_sorted_by(|a, b| a.last_segment_id < b.segment_id) {
             return Err(Error::invalid("the segments are not in order of their ids"));
         }
         Ok(manifest)
@@ -210,7 +214,7 @@ impl Manifest {
         let end = &self.log_end;
         let own = [self.number, end.segment_id, end.end_position, self.next_sequence];
         let segments = self.segments.iter().flat_map(|s| {
-            let positions = [s.segment_id, s.file_length, s.base_position, s.end_position];
+            let positions = [s.last_segment_id, s.file_length, s.base_position, s.end_position];
             positions.into_iter().chain([s.first_sequence, s.next_sequence, s.events])
         });
         let producers =
@@ -223,9 +227,19 @@ impl Manifest {
 }
 
 impl SegmentRecord {
+    /// The name of its file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        match self.level {
+            0 => log_file_name(self.segment_id),
+            level => compacted_file_name(self.segment_id, self.last_segment_id, level),
+        }
+    }
+
     fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(112);
+        let mut out = Vec::with_capacity(120);
         out.extend_from_slice(&self.segment_id.to_le_bytes());
+        out.extend_from_slice(&self.last_segment_id.to_le_bytes());
         out.push(self.level);
         out.extend_from_slice(&[0; 7]);
         out.extend_from_slice(&self.salt.to_le_bytes());
@@ -242,13 +256,18 @@ impl SegmentRecord {
     }
 
     fn decode(c: &mut Cursor<'_>) -> Result<SegmentRecord> {
-        let segment_id = c.u64()?;
+        let (segment_id, last_segment_id) = (c.u64()?, c.u64()?);
         let level = c.u8()?;
         if c.array()? != [0u8; 7] {
             return Err(c.error("reserved bytes are not zero"));
         }
+        let own = last_segment_id == segment_id;
+        if last_segment_id < segment_id || level == 0 && !own || level > LEVEL_MAX {
+            return Err(c.error("a segment of no such level, or that ends before it begins"));
+        }
         Ok(SegmentRecord {
             segment_id,
+            last_segment_id,
             level,
             salt: c.u64()?,
             file_length: c.u64()?,
@@ -293,6 +312,7 @@ mod tests {
     fn sample() -> Manifest {
         let segment = SegmentRecord {
             segment_id: 1,
+            last_segment_id: 1,
             level: 0,
             salt: 2,
             file_length: 3,
@@ -310,7 +330,10 @@ mod tests {
             number: 10,
             log_end: LogEnd { segment_id: 2, salt: 11, end_position: 12 },
             next_sequence: 13,
-            segments: vec![segment, SegmentRecord { segment_id: 2, ..segment }],
+            segments: vec![
+                segment,
+                SegmentRecord { segment_id: 2, last_segment_id: 3, level: 1, ..segment },
+            ],
             producers: Some(ProducersRecord {
                 number: 1,
                 file_length: 2,

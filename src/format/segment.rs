@@ -12,6 +12,8 @@ use crate::format::version::{FORMAT_VERSION, is_readable};
 pub const SEGMENT_HEADER_BYTES: usize = 4_096;
 /// First bytes of each log segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"ANLlog\r\n";
+/// First bytes of each compacted segment.
+pub const COMPACTED_MAGIC: [u8; 8] = *b"ANLcmp\r\n";
 
 /// Positions and sequences stay below: no sum of them overflows, whatever a file claims.
 pub const NUMBER_MAX: u64 = 1 << 62;
@@ -30,6 +32,8 @@ pub struct LogEnd {
 /// The fields of a segment header, in the order of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// A compacted segment: blocks instead of batches, and no part of the chain.
+    pub compacted: bool,
     /// The store that it belongs to.
     pub store_id: [u8; 16],
     /// Its id, from 1, without gaps.
@@ -63,7 +67,7 @@ impl SegmentHeader {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        out.extend_from_slice(&SEGMENT_MAGIC);
+        out.extend_from_slice(if self.compacted { &COMPACTED_MAGIC } else { &SEGMENT_MAGIC });
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.store_id);
@@ -84,9 +88,11 @@ impl SegmentHeader {
     pub fn decode(bytes: &[u8]) -> Result<SegmentHeader> {
         let bytes = Cursor::new(bytes).take(SEGMENT_HEADER_BYTES)?;
         let mut c = Cursor::new(bytes);
-        if c.array()? != SEGMENT_MAGIC {
-            return Err(Error::invalid("no log segment: wrong magic").at(0));
-        }
+        let compacted = match c.array()? {
+            SEGMENT_MAGIC => false,
+            COMPACTED_MAGIC => true,
+            _ => return Err(Error::invalid("no segment: wrong magic").at(0)),
+        };
         let version = c.u16()?;
         if !is_readable(version) {
             let what = format!("segment of format version {version}; this build reads 1");
@@ -100,6 +106,7 @@ impl SegmentHeader {
             return Err(Error::invalid("reserved bytes are not zero").at(10));
         }
         let header = SegmentHeader {
+            compacted,
             store_id: c.array()?,
             segment_id: c.u64()?,
             salt: c.u64()?,
@@ -132,12 +139,31 @@ pub fn parse_log_file_name(name: &str) -> Option<u64> {
     crate::format::parse_numbered(name, "log-", ".seg")
 }
 
+/// Name of the file of a compacted segment that stands for these log segments.
+#[must_use]
+pub fn compacted_file_name(first: u64, last: u64, level: u8) -> String {
+    format!("blocks-{first:016x}-{last:016x}-{level}.seg")
+}
+
+/// First and last log segment and level in the file name of a compacted segment.
+#[must_use]
+pub fn parse_compacted_file_name(name: &str) -> Option<(u64, u64, u8)> {
+    let inner = name.strip_prefix("blocks-")?.strip_suffix(".seg")?;
+    let (first, rest) = inner.split_once('-')?;
+    let (last, level) = rest.split_once('-')?;
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let parsed = (number(first)?, number(last)?, level.parse().ok()?);
+    // Only the one way of writing it.
+    (compacted_file_name(parsed.0, parsed.1, parsed.2) == name).then_some(parsed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample() -> SegmentHeader {
         SegmentHeader {
+            compacted: false,
             store_id: [7; 16],
             segment_id: 3,
             salt: 4,
@@ -159,6 +185,16 @@ mod tests {
             assert!(SegmentHeader::decode(&flipped).is_err(), "bit {bit}");
         }
         assert!(SegmentHeader::decode(&bytes[..4_095]).is_err());
+    }
+
+    #[test]
+    fn names_of_compacted_files_lead_back_to_what_they_stand_for() {
+        let name = compacted_file_name(3, 255, 1);
+        assert_eq!(name, "blocks-0000000000000003-00000000000000ff-1.seg");
+        assert_eq!(parse_compacted_file_name(&name), Some((3, 255, 1)));
+        for bad in ["blocks-3-ff-1.seg", "blocks-0000000000000003-00000000000000FF-1.seg", "x"] {
+            assert_eq!(parse_compacted_file_name(bad), None);
+        }
     }
 
     #[test]

@@ -180,6 +180,11 @@ fn intrinsic(
             Ok(Outcome::of(within, |row| number((first + row as u64) as i64)))
         }
         Intrinsic::Received => {
+            // Events of a block may have been received at several times.
+            if let Some(times) = columns.field_ints(Table::Events, Field::Received)? {
+                let time = |row| times.values.get(row).copied().unwrap_or(0);
+                return Ok(Outcome::of(within, |row| number(time(row))));
+            }
             let bits = number(columns.header.received.0);
             Ok(Outcome::of(within, |_| bits))
         }

@@ -147,7 +147,7 @@ fn decode_frame(
     previous: &Previous,
 ) -> Result<FrameEntry> {
     let position = previous.end_position.wrapping_add(c.varint()?);
-    let stored_length = c.length(limits::BATCH_STORED_BYTES_MAX, "stored length")?;
+    let stored_length = c.length(limits::BLOCK_STORED_BYTES_MAX, "stored length")?;
     let first_sequence = previous.next_sequence.wrapping_add(c.varint()?);
     let events = c.length(limits::BATCH_EVENTS_MAX, "events of a frame")?;
     let received = previous.received.wrapping_add(unzigzag(c.varint()?));
@@ -161,7 +161,7 @@ fn decode_frame(
     }
     let mut indexes = Vec::new();
     let mut next = 0u32;
-    for _ in 0..c.length(limits::BATCH_SERIES_MAX, "series of a frame")? {
+    for _ in 0..c.length(limits::BLOCK_EVENTS_MAX, "series of a frame")? {
         let step: u32 = narrow(c.varint()?, "series", c)?;
         let found = next.checked_add(step).filter(|&i| (i as usize) < series);
         let found = found.ok_or_else(|| c.error("no such series"))?;

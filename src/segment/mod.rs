@@ -1,9 +1,11 @@
 //! One file of the log: its header, its frames, its footer; how they are written, read, recovered.
 
 mod append_vec;
+pub(crate) mod blocks;
 mod directory;
 pub mod directory_codec;
 pub(crate) mod scan;
+pub mod series;
 mod summary;
 pub mod tail;
 pub mod time_index;

@@ -169,13 +169,22 @@ pub(crate) fn frame_at(
 ) -> Result<Option<FrameHeader>> {
     let Some(bytes) = window.get(offset, FRAME_HEADER_BYTES)? else { return Ok(None) };
     let Some(frame) = own_header(bytes, header, offset) else { return Ok(None) };
-    if frame.kind != FrameKind::Batch && (frame.stored_length != 0 || frame.events != 0)
+    let has_events = matches!(frame.kind, FrameKind::Batch | FrameKind::Block);
+    if !has_events && (frame.stored_length != 0 || frame.events != 0)
         || frame.kind == FrameKind::Batch && frame.events == 0
     {
         return Ok(None);
     }
+    // Blocks stand in compacted segments, and nothing else does.
+    if (frame.kind == FrameKind::Block) != header.compacted {
+        return Ok(None);
+    }
     let length = usize::try_from(frame.frame_bytes()).unwrap_or(usize::MAX);
     let Some(bytes) = window.get(offset, length)? else { return Ok(None) };
+    if frame.kind == FrameKind::Block {
+        // Its parts have checksums of their own.
+        return Ok((frame.events > 0).then_some(frame));
+    }
     let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
     let payload = payload.get(..frame.stored_length as usize).unwrap_or_default();
     Ok((crc32(payload) == frame.payload_crc).then_some(frame))

@@ -6,14 +6,16 @@
 use bytes::Bytes;
 
 use crate::codec::crc32;
+use crate::column::SeriesTotals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{
-    SECTION_BYTES, SECTION_DIRECTORY, SECTION_SUMMARY, SECTION_TIME_INDEX, SECTIONS_MAX, Section,
-    TRAILER_BYTES, Trailer, decode_footer, encode_footer,
+    SECTION_BYTES, SECTION_DIRECTORY, SECTION_SERIES, SECTION_SUMMARY, SECTION_TIME_INDEX,
+    SECTIONS_MAX, Section, TRAILER_BYTES, Trailer, decode_footer, encode_footer,
 };
 use crate::format::frame::Codec;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::directory_codec::{decode_directory, encode_directory};
+use crate::segment::series::encode_series;
 use crate::segment::time_index::{TIME_RECORD_BYTES, encode_time_index};
 use crate::segment::{Directory, FrameEntry, SUMMARY_BYTES, SegmentSummary};
 use crate::storage::{File, read_exact_at};
@@ -42,6 +44,16 @@ pub fn encode_tail(
     summary: &SegmentSummary,
     directory: &Directory,
 ) -> Result<Vec<u8>> {
+    encode_tail_with(header, summary, directory, None)
+}
+
+/// As [`encode_tail`], with the totals per series that a compacted segment has.
+pub(crate) fn encode_tail_with(
+    header: &SegmentHeader,
+    summary: &SegmentSummary,
+    directory: &Directory,
+    series: Option<&[SeriesTotals]>,
+) -> Result<Vec<u8>> {
     let start = summary.end_position - summary.base_position;
     let mut out = Vec::new();
     let mut sections = Vec::with_capacity(LOG_SECTIONS);
@@ -69,6 +81,10 @@ pub fn encode_tail(
     }
     let times = encode_time_index(directory);
     put(SECTION_TIME_INDEX, false, Codec::None, &times, times.len())?;
+    if let Some(series) = series {
+        let totals = encode_series(series);
+        put(SECTION_SERIES, false, Codec::None, &totals, totals.len())?;
+    }
     let counts = summary.encode();
     put(SECTION_SUMMARY, true, Codec::None, &counts, counts.len())?;
 

@@ -28,32 +28,32 @@ struct Held {
 }
 
 impl DirectoryCache {
-    /// The directory of a segment, read by `load` if it is not here. Two readers may load at once;
+    /// The directory of the segment with this salt, read by `load` if it is not here. Two readers may load at once;
     /// the lock is not held meanwhile.
     pub(crate) fn get(
         &self,
-        segment_id: u64,
+        salt: u64,
         load: impl FnOnce() -> Result<Directory>,
     ) -> Result<Arc<Directory>> {
-        if let Some(found) = self.find(segment_id) {
+        if let Some(found) = self.find(salt) {
             return Ok(found);
         }
         let directory = Arc::new(load()?);
-        self.put(segment_id, directory.clone());
+        self.put(salt, directory.clone());
         Ok(directory)
     }
 
-    fn find(&self, segment_id: u64) -> Option<Arc<Directory>> {
+    fn find(&self, salt: u64) -> Option<Arc<Directory>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
         let now = state.clock;
-        let held = state.held.get_mut(&segment_id)?;
+        let held = state.held.get_mut(&salt)?;
         held.used = now;
         Some(held.directory.clone())
     }
 
     /// Keeps a directory that is at hand.
-    pub(crate) fn put(&self, segment_id: u64, directory: Arc<Directory>) {
+    pub(crate) fn put(&self, salt: u64, directory: Arc<Directory>) {
         let bytes = memory_bytes(&directory);
         if bytes > limits::CACHE_BYTES_MAX {
             return;
@@ -62,7 +62,7 @@ impl DirectoryCache {
         state.clock += 1;
         let used = state.clock;
         state.bytes += bytes;
-        if let Some(old) = state.held.insert(segment_id, Held { directory, bytes, used }) {
+        if let Some(old) = state.held.insert(salt, Held { directory, bytes, used }) {
             state.bytes -= old.bytes;
         }
         while state.bytes > limits::CACHE_BYTES_MAX {

@@ -277,6 +277,7 @@ impl Committer {
         }
         let length = self.segment_length(core).max(room.needed());
         let header = SegmentHeader {
+            compacted: false,
             store_id: core.store_id,
             segment_id: self.log_end.segment_id + 1,
             salt: self.random.draw(core.clock.now()),
@@ -445,6 +446,7 @@ fn open_segment(writer: &LogWriter) -> Arc<Segment> {
     Arc::new(Segment {
         pin: Pin::new(log_file_name(header.segment_id), header.declared_length),
         segment_id: header.segment_id,
+        compacted: false,
         salt: header.salt,
         base_position: header.base_position,
         form: Form::Open { file: writer.file.clone(), directory: writer.directory().clone() },

@@ -1,4 +1,5 @@
-//! The threads that drive the state machines in production: one for the log, one for maintenance.
+//! The threads that drive the state machines in production: one for the log, one for maintenance,
+//! one for compaction.
 //!
 //! The only home of threads in the engine; with `Options::manual` there are none.
 
@@ -55,15 +56,21 @@ impl Threads {
     pub(crate) fn start(core: &Arc<Core>) -> Result<Threads> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Threads { stop: stop.clone(), running: Vec::new() };
-        let (log, maintenance) = (core.clone(), core.clone());
-        let also_stop = stop.clone();
+        let (log, maintenance, compaction) = (core.clone(), core.clone(), core.clone());
+        let (also_stop, stop_compaction) = (stop.clone(), stop.clone());
         let committer = spawn("annal-log", move || {
             run(&log, &also_stop, |c| &c.committer_wake, Core::step_committer);
         });
         let rest = spawn("annal-upkeep", move || {
             run(&maintenance, &stop, |c| &c.maintenance_wake, Core::step_maintenance);
         });
-        for started in [committer, rest] {
+        let compactor = core.options.compaction.then(|| {
+            spawn("annal-compact", move || {
+                give_way();
+                run(&compaction, &stop_compaction, |c| &c.compactor_wake, Core::step_compactor);
+            })
+        });
+        for started in [Some(committer), Some(rest), compactor].into_iter().flatten() {
             match started {
                 Ok(thread) => threads.running.push(thread),
                 Err(error) => {
@@ -80,6 +87,7 @@ impl Threads {
         self.stop.store(true, Ordering::Release);
         core.committer_wake.wake();
         core.maintenance_wake.wake();
+        core.compactor_wake.wake();
         for thread in self.running {
             // A panic has been printed, and has poisoned the store on its way.
             thread.join().ok();
@@ -94,6 +102,20 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .spawn(body)
         .map_err(|e| Error::io(format!("start thread {name}"), e))
 }
+
+/// Compaction takes what ingest and queries leave over. Where a thread has no priority of its own
+/// nothing happens.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        let own = rustix::thread::gettid();
+        rustix::process::setpriority_process(Some(own), COMPACTION_NICENESS).ok();
+    }
+}
+
+/// Of 19: idle processors are used, busy ones are left to others.
+#[cfg(target_os = "linux")]
+const COMPACTION_NICENESS: i32 = 10;
 
 /// A bug must not leave producers waiting for ever.
 struct PoisonOnPanic<'a>(&'a Core);

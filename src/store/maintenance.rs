@@ -14,6 +14,7 @@ use crate::format::producers::{encode_producers, producers_file_name};
 use crate::segment::tail::{Tail, encode_tail, read_tail};
 use crate::storage::write_all_at;
 use crate::store::Next;
+use crate::store::compaction::Output;
 use crate::store::manifest_log::{ManifestLog, unknown, write_new_file};
 use crate::store::retention::retired;
 use crate::store::state::{Core, Ended, Mode};
@@ -91,6 +92,7 @@ impl Maintenance {
         let (header, summary) = (&ended.header, &ended.summary);
         let record = SegmentRecord {
             segment_id: header.segment_id,
+            last_segment_id: header.segment_id,
             level: 0,
             salt: header.salt,
             file_length: tail.trailer.file_length,
@@ -110,7 +112,7 @@ impl Maintenance {
         })?;
         let pin = ended.segment.pin.clone();
         pin.set_length(record.file_length);
-        core.context.cache.put(header.segment_id, ended.directory.clone());
+        core.context.cache.put(header.salt, ended.directory.clone());
         let segment = Arc::new(sealed_segment(pin, &record, tail.sections));
         let mut state = core.state();
         state.ended.pop_front();
@@ -137,7 +139,9 @@ impl Maintenance {
         let end = named.get(gone - 1).map_or(0, |s| s.end_position);
         let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
         let checkpoint = if covers < end { Some(self.write_checkpoint(core)?) } else { None };
-        self.commit_checkpoint(core, checkpoint, leaving.len())?;
+        self.commit_checkpoint(core, checkpoint, |segments| {
+            segments.drain(..gone.min(segments.len()));
+        })?;
         let mut state = core.state();
         let version = Arc::make_mut(&mut state.version);
         version.manifest_number = self.manifests.newest().number;
@@ -154,6 +158,65 @@ impl Maintenance {
         self.unlink.append(&mut removed);
         self.count_pinned(core);
         Ok(())
+    }
+
+    /// Names a compacted segment in the place of its inputs. False, and the file is gone, if
+    /// retention has taken one of them meanwhile.
+    pub(crate) fn replace(
+        &mut self,
+        core: &Core,
+        inputs: &[SegmentRecord],
+        output: Output,
+    ) -> Result<bool> {
+        let name = output.record.file_name();
+        let at = |segments: &[SegmentRecord]| {
+            let first = inputs.first()?;
+            let at = segments.iter().position(|s| s == first)?;
+            (segments.get(at..at + inputs.len()) == Some(inputs)).then_some(at)
+        };
+        if at(&self.manifests.newest().segments).is_none() {
+            core.storage.remove(&name)?;
+            return Ok(false);
+        }
+        // Recovery does not read who made the events of a block.
+        let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
+        let is_log = inputs.iter().any(|s| s.level == 0);
+        let checkpoint = match is_log && covers < output.record.end_position {
+            true => Some(self.write_checkpoint(core)?),
+            false => None,
+        };
+        let committed = self.commit_checkpoint(core, checkpoint, |segments| {
+            if let Some(at) = at(segments) {
+                segments.splice(at..at + inputs.len(), [output.record]);
+            }
+        });
+        if let Err(error) = committed {
+            if error.kind() == ErrorKind::Full {
+                core.storage.remove(&name)?;
+            }
+            return Err(error);
+        }
+        let pin = Pin::new(name, output.record.file_length);
+        let segment = Arc::new(sealed_segment(pin, &output.record, output.sections));
+        let visible = Visible { segment, summary: output.summary };
+        let mut state = core.state();
+        let version = Arc::make_mut(&mut state.version);
+        version.manifest_number = self.manifests.newest().number;
+        let is_input = |v: &Visible| inputs.iter().any(|s| s.salt == v.segment.salt && s.salt != 0);
+        let first = version.segments.iter().position(is_input).unwrap_or(0);
+        let mut removed = Vec::new();
+        version.segments.retain(|v| {
+            let leaves = is_input(v);
+            if leaves {
+                removed.push(v.segment.pin.clone());
+            }
+            !leaves
+        });
+        version.segments.insert(first.min(version.segments.len()), visible);
+        drop(state);
+        self.unlink.append(&mut removed);
+        self.unlink_unpinned(core)?;
+        Ok(true)
     }
 
     /// Writes the producer table to a file that no manifest names yet.
@@ -179,19 +242,19 @@ impl Maintenance {
             return Ok(());
         }
         let checkpoint = self.write_checkpoint(core)?;
-        self.commit_checkpoint(core, Some(checkpoint), 0)
+        self.commit_checkpoint(core, Some(checkpoint), |_| {})
     }
 
-    /// Names a checkpoint and drops the oldest segments in one edit.
+    /// Names a checkpoint and changes the list of segments in one edit.
     fn commit_checkpoint(
         &mut self,
         core: &Core,
         checkpoint: Option<ProducersRecord>,
-        leaving: usize,
+        edit: impl FnOnce(&mut Vec<SegmentRecord>),
     ) -> Result<()> {
         let old = self.manifests.newest().producers;
         let committed = self.manifests.commit(&*core.storage, |manifest| {
-            manifest.segments.drain(..leaving.min(manifest.segments.len()));
+            edit(&mut manifest.segments);
             manifest.producers = checkpoint.or(manifest.producers);
         });
         let Some(new) = checkpoint else { return committed };
@@ -217,7 +280,7 @@ impl Maintenance {
         };
         if covers < position {
             let checkpoint = self.write_checkpoint(core)?;
-            self.commit_checkpoint(core, Some(checkpoint), 0)?;
+            self.commit_checkpoint(core, Some(checkpoint), |_| {})?;
         }
         if self.manifests.newest().next_sequence != next_sequence {
             self.manifests.commit(&*core.storage, |m| m.next_sequence = next_sequence)?;
@@ -293,6 +356,7 @@ pub(crate) fn sealed_segment(
     Segment {
         pin,
         segment_id: record.segment_id,
+        compacted: record.level > 0,
         salt: record.salt,
         base_position: record.base_position,
         form: Form::Sealed {

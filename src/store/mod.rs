@@ -12,6 +12,7 @@ use crate::time::{Clock, SystemClock};
 mod admission;
 mod cache;
 mod committer;
+mod compaction;
 mod completion;
 mod driver;
 mod maintenance;
@@ -29,6 +30,7 @@ mod ticket;
 mod verify;
 mod version;
 
+pub use compaction::{CompactCallback, CompactProgress};
 pub use snapshot::{SegmentView, Snapshot};
 pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
@@ -187,6 +189,25 @@ impl Store {
         self.handle.core.step_maintenance()
     }
 
+    /// One step of the compactor: plans a job, or writes a block of the one that runs, or makes its
+    /// file part of the store. An error has poisoned the store.
+    pub fn step_compactor(&self) -> Result<Next> {
+        self.handle.core.step_compactor()
+    }
+
+    /// Compacts what is sealed until nothing is left to do; appends and queries go on meanwhile.
+    /// What the active segment holds stays where it is. An error that is not `Poisoned` has changed
+    /// nothing but what was compacted before.
+    pub fn compact(&self) -> Result<()> {
+        self.compact_with(&mut |_| {})
+    }
+
+    /// As [`Store::compact`]; told about progress after each block.
+    pub fn compact_with(&self, progress: CompactCallback<'_>) -> Result<()> {
+        let core = &self.handle.core;
+        core.compactor().run_to_end(core, progress)
+    }
+
     /// Reads everything and holds it against manifest and checksums; damage is in the report, with
     /// file and offset. Appends and queries go on meanwhile.
     pub fn verify(&self, progress: VerifyCallback<'_>) -> Result<VerifyReport> {
@@ -250,6 +271,10 @@ impl Core {
         self.committer().step(self)
     }
 
+    fn step_compactor(&self) -> Result<Next> {
+        self.compactor().step(self)
+    }
+
     fn step_maintenance(&self) -> Result<Next> {
         self.maintenance().step(self)
     }
@@ -271,6 +296,7 @@ impl Core {
             true => error,
             false => self.poison(&error),
         };
+        self.compactor().give_up(self).map_err(poison)?;
         committer.end_active(self).map_err(poison)?;
         self.maintenance().finish(self).map_err(poison)
     }
@@ -285,6 +311,9 @@ impl Core {
         stats.log_bytes = named + state.active.iter().map(|v| v.segment.pin.length()).sum::<u64>();
         stats.active_bytes =
             state.active.as_ref().map_or(0, |v| v.summary.end_position - v.summary.base_position);
+        let log = state.version.segments.iter().filter(|v| !v.segment.compacted);
+        let log_bytes = log.chain(&state.active).map(|v| v.segment.pin.length()).sum();
+        stats.compaction_debt_bytes = log_bytes;
         stats.producers = state.producers.len() as u64;
         stats.next_sequence = state.next_sequence;
         stats.poisoned = state.is_poisoned();

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Manifest;
-use crate::format::segment::log_file_name;
 use crate::limits;
 use crate::options::Options;
 use crate::segment::Directory;
@@ -13,6 +12,7 @@ use crate::storage::{File, LockMode, Storage};
 use crate::store::OpenReport;
 use crate::store::cache::DirectoryCache;
 use crate::store::committer::{Committer, full_segments_before};
+use crate::store::compaction::Compactor;
 use crate::store::driver::Wake;
 use crate::store::maintenance::{Maintenance, sealed_segment};
 use crate::store::manifest_log::ManifestLog;
@@ -55,6 +55,7 @@ pub(crate) fn open(
     };
     let log_end = active.as_ref().map_or(log_end, |writer| writer.header.previous);
     let mut durable_position = log_end.end_position;
+    let compactor = Compactor::new(random.split());
     let full = found.manifest.segments.iter().map(|s| full_segments_before(s.file_length)).max();
     let mut committer = Committer::new(log_end, found.next_sequence, full.unwrap_or(0), random);
     let mut version = version_of(&found);
@@ -91,8 +92,10 @@ pub(crate) fn open(
         state: Mutex::new(state),
         committer: Mutex::new(committer),
         maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
+        compactor: Mutex::new(compactor),
         committer_wake: Wake::default(),
         maintenance_wake: Wake::default(),
+        compactor_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -161,7 +164,8 @@ pub(crate) fn open_read_only(
         space_low: false,
     };
     report.elapsed_ns = clock.monotonic_ns().saturating_sub(started);
-    let random = Random::new(options.seed);
+    let mut random = Random::new(options.seed);
+    let compactor = Compactor::new(random.split());
     let core = Core {
         store_id: found.manifest.store_id,
         context: Arc::new(ReadContext {
@@ -174,8 +178,10 @@ pub(crate) fn open_read_only(
         state: Mutex::new(state),
         committer: Mutex::new(Committer::new(log_end, found.next_sequence, 0, random)),
         maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
+        compactor: Mutex::new(compactor),
         committer_wake: Wake::default(),
         maintenance_wake: Wake::default(),
+        compactor_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -206,8 +212,7 @@ fn report_on(found: &Inspection) -> OpenReport {
 /// The segments that the manifest names.
 fn version_of(found: &Inspection) -> Version {
     let segments = found.named.iter().map(|named| {
-        let name = log_file_name(named.record.segment_id);
-        let pin = Pin::new(name, named.record.file_length);
+        let pin = Pin::new(named.record.file_name(), named.record.file_length);
         let segment = sealed_segment(pin, &named.record, named.tail.sections.clone());
         Visible { segment: Arc::new(segment), summary: named.tail.summary }
     });
@@ -223,6 +228,7 @@ fn ended_segment(segment: NewerSegment, file: Arc<dyn File>) -> Ended {
     let segment = Arc::new(Segment {
         pin: Pin::new(name, length),
         segment_id: header.segment_id,
+        compacted: false,
         salt: header.salt,
         base_position: header.base_position,
         form,

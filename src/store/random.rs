@@ -44,6 +44,12 @@ impl Random {
         drawn.max(1)
     }
 
+    /// Another source, which draws other numbers.
+    pub(crate) fn split(&mut self) -> Random {
+        self.drawn += 1;
+        Random { seed: self.seed, drawn: self.drawn << 32 }
+    }
+
     /// A store id.
     pub(crate) fn store_id(&mut self, now: Timestamp) -> [u8; 16] {
         let mut id = [0; 16];

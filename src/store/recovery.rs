@@ -20,7 +20,8 @@ use crate::format::producers::{
     PRODUCERS_BYTES_MAX, decode_producers, parse_producers_file_name, producers_file_name,
 };
 use crate::format::segment::{
-    LogEnd, NUMBER_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name, parse_log_file_name,
+    LogEnd, NUMBER_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name,
+    parse_compacted_file_name, parse_log_file_name,
 };
 use crate::limits;
 use crate::segment::scan::{Scan, scan};
@@ -83,7 +84,7 @@ pub(crate) fn inspect(storage: &dyn Storage) -> Result<Option<Inspection>> {
     let mut named = Vec::with_capacity(manifest.segments.len());
     for record in &manifest.segments {
         let tail = check_named(storage, &entries, &manifest, record)
-            .map_err(|e| e.in_file(log_file_name(record.segment_id)))?;
+            .map_err(|e| e.in_file(record.file_name()))?;
         named.push(NamedSegment { record: *record, tail });
     }
     let mut found = Inspection {
@@ -110,6 +111,7 @@ fn check_empty(entries: &[Entry]) -> Result<()> {
     let harmless = |e: &&Entry| HARMLESS.contains(&e.name.as_str()) || is_temporary(e);
     let Some(other) = entries.iter().find(|e| !harmless(e)) else { return Ok(()) };
     if parse_log_file_name(&other.name).is_some()
+        || parse_compacted_file_name(&other.name).is_some()
         || parse_producers_file_name(&other.name).is_some()
     {
         return Err(Error::corrupt("files of a store without a manifest").in_file(&other.name));
@@ -136,11 +138,7 @@ fn check_named(
     manifest: &Manifest,
     record: &SegmentRecord,
 ) -> Result<Tail> {
-    if record.level != 0 {
-        let what = format!("a segment of level {}; use a newer annal", record.level);
-        return Err(Error::unsupported(what));
-    }
-    let name = log_file_name(record.segment_id);
+    let name = record.file_name();
     let entry = entries.iter().find(|e| e.name == name && !e.is_dir);
     let entry = entry.ok_or_else(|| Error::corrupt("the manifest names a missing file"))?;
     if entry.length != record.file_length {
@@ -152,7 +150,8 @@ fn check_named(
     let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
     read_exact_at(&*file, 0, &mut bytes)?;
     let header = SegmentHeader::decode(&bytes).map_err(|e| damaged(e, 0))?;
-    if header.store_id != manifest.store_id
+    if header.compacted != (record.level > 0)
+        || header.store_id != manifest.store_id
         || header.segment_id != record.segment_id
         || header.salt != record.salt
         || header.base_position != record.base_position
@@ -161,7 +160,8 @@ fn check_named(
     }
     let tail = read_tail(&*file, record.file_length, &header)?;
     let s = &tail.summary;
-    if s.end_position != record.end_position
+    // The blocks of a compacted segment end elsewhere than the log that they stand for.
+    if record.level == 0 && s.end_position != record.end_position
         || s.events != record.events
         || s.first_sequence != record.first_sequence
         || s.next_sequence != record.next_sequence
@@ -187,8 +187,10 @@ impl Inspection {
         let manifest = &self.manifest;
         for entry in entries.iter().filter(|e| !e.is_dir) {
             let left_over = if let Some(id) = parse_log_file_name(&entry.name) {
-                let is_named = manifest.segments.iter().any(|s| s.segment_id == id);
+                let is_named = manifest.segments.iter().any(|s| s.level == 0 && s.segment_id == id);
                 id <= manifest.log_end.segment_id && !is_named
+            } else if parse_compacted_file_name(&entry.name).is_some() {
+                !manifest.segments.iter().any(|s| s.level > 0 && s.file_name() == entry.name)
             } else if let Some(number) = parse_producers_file_name(&entry.name) {
                 manifest.producers.is_none_or(|p| p.number != number)
             } else if let Some(number) = parse_manifest_file_name(&entry.name) {
@@ -323,7 +325,11 @@ impl Inspection {
             covers = record.covers_position;
         }
         for segment in self.named.iter().filter(|s| s.record.end_position > covers) {
-            let name = log_file_name(segment.record.segment_id);
+            let name = segment.record.file_name();
+            if segment.record.level > 0 {
+                let what = "the producer checkpoint does not cover a compacted segment";
+                return Err(Error::corrupt(what).in_file(name));
+            }
             let file = storage.open(&name, false)?;
             let directory = read_directory(&*file, &segment.tail).map_err(|e| e.in_file(&name))?;
             observe(&mut self.producers, &directory, covers);
@@ -376,7 +382,11 @@ fn read_header(file: &dyn File, length: u64) -> Result<Result<SegmentHeader>> {
     let Some(bytes) = window.get(0, SEGMENT_HEADER_BYTES)? else {
         return Ok(Err(Error::corrupt("the file is too short for a segment header").at(length)));
     };
-    Ok(SegmentHeader::decode(bytes).map_err(|e| damaged(e, 0)))
+    let header = SegmentHeader::decode(bytes).map_err(|e| damaged(e, 0));
+    Ok(header.and_then(|header| match header.compacted {
+        true => Err(Error::corrupt("a compacted segment under the name of a log segment").at(0)),
+        false => Ok(header),
+    }))
 }
 
 fn is_zero_behind_header(file: &dyn File, length: u64) -> Result<bool> {

@@ -36,6 +36,7 @@ mod tests {
     fn segments() -> Vec<SegmentRecord> {
         let record = |id: u64, seconds: i64| SegmentRecord {
             segment_id: id,
+            last_segment_id: id,
             level: 0,
             salt: 1,
             file_length: 100,

@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::segment::{Directory, SegmentSummary};
 use crate::storage::{File, Lock, Storage};
 use crate::store::committer::Committer;
+use crate::store::compaction::Compactor;
 use crate::store::completion::Completion;
 use crate::store::driver::Wake;
 use crate::store::maintenance::Maintenance;
@@ -34,8 +35,11 @@ pub(crate) struct Core {
     pub(crate) committer: Mutex<Committer>,
     /// Locked before `state`, never after it.
     pub(crate) maintenance: Mutex<Maintenance>,
+    /// Locked before `maintenance` and `state`, never after them.
+    pub(crate) compactor: Mutex<Compactor>,
     pub(crate) committer_wake: Wake,
     pub(crate) maintenance_wake: Wake,
+    pub(crate) compactor_wake: Wake,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }
@@ -107,6 +111,10 @@ impl Core {
 
     pub(crate) fn committer(&self) -> MutexGuard<'_, Committer> {
         self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn compactor(&self) -> MutexGuard<'_, Compactor> {
+        self.compactor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn maintenance(&self) -> MutexGuard<'_, Maintenance> {

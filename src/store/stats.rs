@@ -33,6 +33,14 @@ pub struct StoreStats {
     pub active_bytes: u64,
     /// Bytes of files that only snapshots keep.
     pub pinned_bytes: u64,
+    /// Jobs of compaction that were finished.
+    pub compactions: u64,
+    /// Jobs that failed and will be tried again.
+    pub compaction_failures: u64,
+    /// Events that compaction wrote.
+    pub compacted_events: u64,
+    /// Bytes of log segments that wait for compaction, the active one included.
+    pub compaction_debt_bytes: u64,
     /// Producers remembered.
     pub producers: u64,
     /// First sequence that is not visible.
@@ -55,6 +63,9 @@ pub(crate) struct Counters {
     sync_ns: AtomicU64,
     sealed: AtomicU64,
     retired: AtomicU64,
+    compactions: AtomicU64,
+    compaction_failures: AtomicU64,
+    compacted_events: AtomicU64,
     pinned_bytes: AtomicU64,
 }
 
@@ -83,6 +94,15 @@ impl Counters {
         self.retired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
+    pub(crate) fn add_compaction(&self, events: u64) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+        self.compacted_events.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_compaction_failure(&self) {
+        self.compaction_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A gauge that only maintenance knows: asking it would mean waiting for its syncs.
     pub(crate) fn set_pinned_bytes(&self, bytes: u64) {
         self.pinned_bytes.store(bytes, Ordering::Relaxed);
@@ -100,6 +120,9 @@ impl Counters {
             sync_ns: self.sync_ns.load(Ordering::Relaxed),
             sealed: self.sealed.load(Ordering::Relaxed),
             retired: self.retired.load(Ordering::Relaxed),
+            compactions: self.compactions.load(Ordering::Relaxed),
+            compaction_failures: self.compaction_failures.load(Ordering::Relaxed),
+            compacted_events: self.compacted_events.load(Ordering::Relaxed),
             pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),
             ..StoreStats::default()
         }

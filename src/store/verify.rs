@@ -11,14 +11,17 @@
 
 use std::sync::Arc;
 
-use crate::column::Batch;
+use bytes::Bytes;
+
+use crate::column::{Batch, BatchView};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::{SECTION_DIRECTORY, SECTION_TIME_INDEX};
+use crate::format::footer::{SECTION_DIRECTORY, SECTION_SERIES, SECTION_TIME_INDEX};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{decode_producers, producers_file_name};
-use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, log_file_name};
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::scan::frame_at;
+use crate::segment::series::decode_series;
 use crate::segment::tail::{Tail, check_crc, damaged, open_directory, read_tail};
 use crate::segment::time_index::encode_time_index;
 use crate::segment::window::Window;
@@ -166,7 +169,7 @@ impl<'a> Verify<'a> {
 
     fn count(&mut self, header: &FrameHeader) {
         self.report.bytes += header.frame_bytes();
-        if header.kind == FrameKind::Batch {
+        if matches!(header.kind, FrameKind::Batch | FrameKind::Block) {
             self.report.frames += 1;
             self.report.events += u64::from(header.events);
         }
@@ -181,7 +184,7 @@ impl<'a> Verify<'a> {
     fn named(&mut self, manifest: &Manifest, checkpoint: Result<OpenCheckpoint>) -> Result<()> {
         self.bytes_total = manifest.segments.iter().map(|s| s.file_length).sum();
         for record in &manifest.segments {
-            let name = log_file_name(record.segment_id);
+            let name = record.file_name();
             self.report.files += 1;
             self.tell(&name);
             if let Err(error) = self.sealed(&name, manifest, record) {
@@ -263,12 +266,15 @@ impl<'a> Verify<'a> {
                 continue;
             };
             self.count(&frame);
-            if frame.kind == FrameKind::Batch {
+            if matches!(frame.kind, FrameKind::Batch | FrameKind::Block) {
                 let length = frame.stored_length as usize;
                 let start = offset + FRAME_HEADER_BYTES as u64;
                 let payload = window.get(start, length)?.unwrap_or_default();
                 let listed = entries.get(index).is_none_or(|e| agrees(e, &frame));
-                let mut checked = check_payload(&frame, payload, offset);
+                let mut checked = match frame.kind {
+                    FrameKind::Block => check_block(&frame, payload, offset),
+                    _ => check_payload(&frame, payload, offset),
+                };
                 if directory.is_some() && (entries.get(index).is_none() || !listed) {
                     let what = "the frame and the directory contradict each other";
                     checked = checked.and(Err(Error::corrupt(what).at(offset)));
@@ -338,6 +344,9 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
                 directory = Some(open_directory(section, &stored, &tail.summary)?);
             }
             SECTION_TIME_INDEX => times = Some((section.offset, stored)),
+            SECTION_SERIES => {
+                decode_series(&stored).map_err(|e| damaged(e, section.offset))?;
+            }
             _ => {}
         }
     }
@@ -350,6 +359,18 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
         return Err(Error::corrupt(what).at(offset));
     }
     Ok(directory)
+}
+
+/// Decodes every column of a block.
+fn check_block(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<()> {
+    let bytes = Bytes::copy_from_slice(payload);
+    let times = BatchView::open_block(header, bytes).and_then(|view| view.check());
+    let times = times.map_err(|e| damaged(e, offset))?;
+    if times != (header.min_time, header.max_time) {
+        let what = "the times of a block are not those of its header";
+        return Err(Error::corrupt(what).at(offset));
+    }
+    Ok(())
 }
 
 /// Decodes every column, as when the batch came in.

@@ -46,10 +46,13 @@ pub(crate) struct ReadContext {
     pub(crate) cache: DirectoryCache,
 }
 
-/// One log segment, in one of its forms.
+/// One segment, in one of its forms.
 pub(crate) struct Segment {
     pub(crate) pin: Arc<Pin>,
+    /// Its id; of a compacted segment that of the first log segment that it stands for.
     pub(crate) segment_id: u64,
+    /// Blocks instead of batches.
+    pub(crate) compacted: bool,
     pub(crate) salt: u64,
     pub(crate) base_position: u64,
     pub(crate) form: Form,
@@ -100,7 +103,7 @@ impl Segment {
     ) -> Result<Arc<Directory>> {
         match &self.form {
             Form::Open { directory, .. } => Ok(directory.clone()),
-            Form::Sealed { sections, .. } => context.cache.get(self.segment_id, || {
+            Form::Sealed { sections, .. } => context.cache.get(self.salt, || {
                 let missing = || Error::corrupt("the footer lists no directory");
                 find_section(sections, SECTION_DIRECTORY)
                     .ok_or_else(missing)
@@ -170,7 +173,8 @@ impl Segment {
             ErrorKind::Unsupported => e.in_file(&self.pin.name).at(offset),
             _ => damage(e.message(), offset),
         })?;
-        if header.kind != FrameKind::Batch
+        let kind = if self.compacted { FrameKind::Block } else { FrameKind::Batch };
+        if header.kind != kind
             || header.salt != self.salt
             || header.segment_id != self.segment_id
             || header.position != entry.position
@@ -183,7 +187,8 @@ impl Segment {
         let payload = region
             .slice(FRAME_HEADER_BYTES, entry.stored_length as usize)
             .ok_or_else(|| damage("a frame cut short", offset))?;
-        if !self.is_checked(entry.index, frames) {
+        // Of a block the head is checked when it is opened, and chunks when they are asked for.
+        if !self.compacted && !self.is_checked(entry.index, frames) {
             if crc32(&payload) != header.payload_crc {
                 return Err(damage("the payload's checksum is wrong", offset));
             }
@@ -203,9 +208,13 @@ impl Segment {
         context: &ReadContext,
     ) -> Result<(FrameHeader, BatchView)> {
         let (header, payload) = self.frame(entry, frames, context)?;
-        let view = BatchView::open(&header, &payload).map_err(|e| {
+        let opened = match self.compacted {
+            true => BatchView::open_block(&header, Bytes::from_owner(payload)),
+            false => BatchView::open(&header, &payload),
+        };
+        let view = opened.map_err(|e| {
             let offset = entry.position.saturating_sub(self.base_position);
-            let what = format!("a payload with a right checksum does not decode: {e}");
+            let what = format!("a frame does not decode: {e}");
             Error::corrupt(what).in_file(&self.pin.name).at(offset)
         })?;
         Ok((header, view))

@@ -18,6 +18,7 @@ fn sample_manifest() -> Manifest {
         next_sequence: 20_000,
         segments: vec![SegmentRecord {
             segment_id: 2,
+            last_segment_id: 2,
             level: 0,
             salt: 0x0b5e_55ed,
             file_length: 4_199_999,
@@ -87,11 +88,12 @@ fn the_manifest_is_what_its_tables_say() {
         ],
     );
     let s = &m.segments[0];
-    parts.record_head(manifest::RECORD_SEGMENT, 104);
+    parts.record_head(manifest::RECORD_SEGMENT, 112);
     parts.next(
         "Segment record",
         &[
             ("segment_id", &s.segment_id.to_le_bytes()),
+            ("last_segment_id", &s.last_segment_id.to_le_bytes()),
             ("level", &[s.level]),
             ("salt", &s.salt.to_le_bytes()),
             ("file_length", &s.file_length.to_le_bytes()),

@@ -337,7 +337,7 @@ fn the_codes_inside_a_payload_are_for_ever() {
         Attribute Source SchemaUrl DroppedAttributes Name Version Owner Resource Scope Time
         Observed Signal Type TraceId SpanId ParentSpanId Duration Kind Status StatusMessage
         TraceState Flags SeverityNumber SeverityText Body Marks DroppedEvents DroppedLinks
-        RemoteService RemoteIpv4 RemoteIpv6 RemotePort
+        RemoteService RemoteIpv4 RemoteIpv6 RemotePort Received
     });
     let of_code = [
         ("TIME_ABSENT", marks::TIME_ABSENT),

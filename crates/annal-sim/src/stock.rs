@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annal::event::{Attribute, Link, Resource, Signal, SpanEvent, Status};
+use annal::format::frame::FrameKind;
 use annal::store::Snapshot;
 use annal::{Batch, BatchBuilder, Event, ProducerId, Result, SpanId, Timestamp, TraceId, Value};
 
@@ -16,6 +17,8 @@ pub struct Stock {
     batches: Vec<(Batch, Vec<Event>)>,
     /// By checksum and length of the payload.
     by_payload: BTreeMap<(u32, u32), usize>,
+    /// By time and span id of the first event.
+    by_first: BTreeMap<(Timestamp, Option<SpanId>), usize>,
 }
 
 /// What stands in a store that no producer sent.
@@ -30,7 +33,8 @@ impl Stock {
     pub fn new(count: usize) -> Stock {
         let mut random = Random::new(count as u64);
         let mut builder = BatchBuilder::new();
-        let mut stock = Stock { batches: Vec::new(), by_payload: BTreeMap::new() };
+        let mut stock =
+            Stock { batches: Vec::new(), by_payload: BTreeMap::new(), by_first: BTreeMap::new() };
         for i in 0..count {
             let events: Vec<Event> =
                 (0..1 + random.below(6)).map(|_| event(&mut random, i)).collect();
@@ -42,6 +46,9 @@ impl Stock {
             let payload = (header.payload_crc, header.stored_length);
             let twin = stock.by_payload.insert(payload, i);
             assert!(twin.is_none(), "batches are told apart by their payloads");
+            let first = events.first().map(|e| (e.time, e.span_id)).expect("an event");
+            let twin = stock.by_first.insert(first, i);
+            assert!(twin.is_none(), "batches are told apart by their first events");
             stock.batches.push((batch, events));
         }
         stock
@@ -100,6 +107,12 @@ impl Stock {
                     continue;
                 }
                 let (header, view) = segment.read(entry)?;
+                if header.kind == FrameKind::Block {
+                    let rows: Vec<u32> = (0..header.events).collect();
+                    let events = view.materialise(&header, &rows)?;
+                    contents.extend(self.recognise_events(header.first_sequence, events));
+                    continue;
+                }
                 let payload = (header.payload_crc, header.stored_length);
                 let mut content = self.by_payload.get(&payload).copied();
                 let claims = (entry.first_sequence, entry.events, entry.producer_id, entry.epoch);
@@ -123,12 +136,44 @@ impl Stock {
                     events: header.events,
                     content: content.unwrap_or(UNKNOWN_CONTENT),
                     key: key(header.producer_id, header.epoch, header.batch_number),
+                    compacted: false,
                 };
                 seen.insert(stored.first_sequence, stored);
                 contents.push(stored);
             }
         }
         Ok(contents)
+    }
+}
+
+impl Stock {
+    /// The batches that consecutive events of a block came from, every field of them compared.
+    fn recognise_events(&self, first_sequence: u64, events: Vec<Event>) -> Vec<Stored> {
+        let events: Vec<Event> = events.into_iter().map(sorted).collect();
+        let mut found = Vec::new();
+        let mut rest = events.as_slice();
+        while let Some(first) = rest.first() {
+            let at = (events.len() - rest.len()) as u64;
+            let content = self.by_first.get(&(first.time, first.span_id)).copied().filter(|&i| {
+                let sent = self.events(i);
+                let stamped = (0..).zip(sent).zip(rest).all(|((row, sent), found)| {
+                    let sequence = first_sequence + at + row;
+                    let sent = Event { sequence, received: first.received, ..sent.clone() };
+                    sent == *found
+                });
+                stamped && sent.len() <= rest.len()
+            });
+            let length = content.map_or(1, |i| self.events(i).len());
+            found.push(Stored {
+                first_sequence: first_sequence + at,
+                events: length as u32,
+                content: content.unwrap_or(UNKNOWN_CONTENT),
+                key: None,
+                compacted: true,
+            });
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        found
     }
 }
 

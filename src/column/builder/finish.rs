@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use crate::codec::{crc32, put_varint};
 use crate::column::Batch;
 use crate::column::batch::BatchSummary;
-use crate::column::buffer::{ColumnBuffer, NONE, Values};
+use crate::column::buffer::{ColumnBuffer, NONE, Values, find_presence};
 use crate::column::builder::BatchBuilder;
 use crate::column::compress::Compressor;
 use crate::column::encoding::{Encoding, ids, presence};
@@ -174,30 +174,4 @@ impl BatchBuilder {
             expanded_bytes: self.state.expanded as u64,
         }
     }
-}
-
-/// The number of a column's presence: that of an earlier column with the same rows, else `next`.
-fn find_presence(
-    known: &mut HashTable<(u32, usize)>,
-    columns: &[ColumnBuffer],
-    at: u32,
-    next: usize,
-) -> usize {
-    let rows_of = |at: u32| columns.get(at as usize).map(|c| (c.id.table, c.rows.as_slice()));
-    // A sample tells most apart; equality is checked in full.
-    let hash = |at: u32| {
-        let Some((table, rows)) = rows_of(at) else { return 0 };
-        let sample = [0, rows.len() / 4, rows.len() / 2, rows.len() / 4 * 3, rows.len() - 1];
-        let row = |i: usize| rows.get(i).copied().map_or(0, u64::from);
-        sample
-            .into_iter()
-            .map(row)
-            .chain([rows.len() as u64, table as u64])
-            .fold(0, |hash: u64, v| (hash.rotate_left(23) ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    };
-    if let Some(found) = known.find(hash(at), |&(other, _)| rows_of(other) == rows_of(at)) {
-        return found.1;
-    }
-    known.insert_unique(hash(at), (at, next), |&(other, _)| hash(other));
-    next
 }

@@ -3,6 +3,7 @@ use crate::format::segment::SegmentHeader;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        compacted: false,
         store_id: [1; 16],
         segment_id: 1,
         salt: 2,

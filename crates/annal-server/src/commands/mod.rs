@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::exit::Outcome;
 
 mod bench;
+mod compact;
 mod demo;
 mod generate;
 mod import;
@@ -38,6 +39,7 @@ enum Command {
     Trace(trace::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Compact(compact::Args),
     Generate(generate::Args),
     Demo(demo::Args),
     Bench(bench::Args),
@@ -53,6 +55,7 @@ impl CommandLine {
             Command::Trace(args) => trace::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Verify(args) => verify::run(args),
+            Command::Compact(args) => compact::run(args),
             Command::Generate(args) => generate::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Bench(args) => bench::run(args),

@@ -107,9 +107,16 @@ fn store(page: &mut Page, ingest: &Ingest) {
     page.gauge("annal_full", "1 while there is no space", u64::from(stats.full));
     page.gauge(
         "annal_compaction_debt_bytes",
-        "Bytes that wait to be settled; 0 once the active segment is sealed",
-        stats.active_bytes,
+        "Bytes of log segments that wait for compaction, the active one included",
+        stats.compaction_debt_bytes,
     );
+    page.counter("annal_compactions_total", "Jobs of compaction finished", stats.compactions);
+    page.counter(
+        "annal_compaction_failures_total",
+        "Jobs of compaction that failed and are tried again",
+        stats.compaction_failures,
+    );
+    page.counter("annal_compacted_events_total", "Events compacted", stats.compacted_events);
 }
 
 fn gateway(page: &mut Page, app: &App) {

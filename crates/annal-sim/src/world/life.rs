@@ -1,6 +1,7 @@
 //! What happens between an open and the end of a life, one seeded action after another.
 
 use annal::store::Next;
+use annal::{Result, Store};
 
 use super::World;
 use crate::oracle::Violation;
@@ -19,6 +20,8 @@ pub enum Action {
     SendGap(usize),
     StepCommitter,
     StepMaintenance,
+    StepCompactor,
+    Compact,
     AdvanceMs(u64),
     Look,
     Hold,
@@ -58,6 +61,10 @@ impl World<'_> {
             for _ in 0..3 {
                 self.act(Action::StepMaintenance);
                 self.act(Action::StepCommitter);
+                self.act(Action::StepCompactor);
+            }
+            if round % 4 == 3 {
+                self.act(Action::Compact);
             }
             if self.disk.is_off() {
                 return;
@@ -110,8 +117,10 @@ impl World<'_> {
             480..490 => Action::SendFenced(client),
             490..500 => Action::SendGap(client),
             500..760 => Action::StepCommitter,
-            760..840 => Action::StepMaintenance,
-            840..900 => Action::AdvanceMs(self.random.below(150)),
+            760..820 => Action::StepMaintenance,
+            820..840 => Action::StepCompactor,
+            840..850 => Action::Compact,
+            850..900 => Action::AdvanceMs(self.random.below(150)),
             900..935 => Action::AdvanceMs(1_000 + self.random.below(65_000)),
             935..955 => Action::Look,
             955..970 => Action::Hold,
@@ -128,8 +137,10 @@ impl World<'_> {
             Action::Retry(client) => self.retry(client),
             Action::SendFenced(client) => self.send_fenced(client),
             Action::SendGap(client) => self.send_gap(client),
-            Action::StepCommitter => drop(self.step(true)),
-            Action::StepMaintenance => drop(self.step(false)),
+            Action::StepCommitter => drop(self.step(Store::step_committer)),
+            Action::StepMaintenance => drop(self.step(Store::step_maintenance)),
+            Action::StepCompactor => drop(self.step(Store::step_compactor)),
+            Action::Compact => drop(self.step(|store| store.compact().map(|()| Next::Idle))),
             Action::AdvanceMs(ms) => self.clock.advance_ns(ms * 1_000_000),
             Action::Look => self.look(),
             Action::Hold => self.hold(),
@@ -139,9 +150,8 @@ impl World<'_> {
         self.poll();
     }
 
-    fn step(&mut self, committer: bool) -> Option<Next> {
-        let store = self.store();
-        let next = if committer { store.step_committer() } else { store.step_maintenance() };
+    fn step(&mut self, step: impl FnOnce(&Store) -> Result<Next>) -> Option<Next> {
+        let next = step(self.store());
         next.map_err(|error| self.unless_expected(&error, "step")).ok()
     }
 
@@ -151,14 +161,14 @@ impl World<'_> {
             if self.tickets.is_empty() || self.disk.is_off() {
                 return;
             }
-            match self.step(true) {
+            match self.step(Store::step_committer) {
                 Some(Next::At(then)) => {
                     let now = annal::time::Clock::monotonic_ns(&*self.clock);
                     self.clock.advance_ns(then.saturating_sub(now));
                 }
                 Some(Next::Now) => {}
                 Some(Next::Idle) | None => {
-                    self.step(false);
+                    self.step(Store::step_maintenance);
                 }
             }
             self.poll();

@@ -1,0 +1,542 @@
+//! Gathers the events of several frames into one block, column by column: no event is made, and a
+//! distinct value is looked up once per frame, not once per event.
+//!
+//! 1. Resources and scopes that the events refer to are recognised by their content and stored once.
+//! 2. Each column of the events is copied row by row behind what was gathered before; codes of
+//!    dictionaries are translated.
+//! 3. Links and span events follow their events.
+//! 4. `finish` encodes each column anew into a chunk, in the encoding that fits all of it (CMP-1:
+//!    every value comes out as it went in).
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::column::batch::BatchSummary;
+use crate::column::buffer::{Cell, ColumnBuffer, Values, find_presence};
+use crate::column::chunk::ChunkWriter;
+use crate::column::compress::Compressor;
+use crate::column::decode::{Columns, Dense};
+use crate::column::encoding::{ids, presence};
+use crate::column::payload;
+use crate::column::schema::{ColumnId, Field, Table};
+use crate::column::view::BatchView;
+use crate::column::{Bitmap, Series};
+use crate::error::{Error, Result};
+use crate::event::{Status, TraceId, ValueType};
+use crate::format::frame::{FrameHeader, FrameKind};
+use crate::index::trace_hash;
+use crate::limits;
+use crate::time::Timestamp;
+
+/// Severities from here on are errors (OpenTelemetry's ERROR).
+const SEVERITY_ERROR: i64 = 17;
+
+/// What a block knows of one of its series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesTotals {
+    /// The series.
+    pub series: Series,
+    /// Its events in the block.
+    pub events: u64,
+    /// Those with status error or a severity of 17 or more.
+    pub errors: u64,
+    /// Time of the first of them.
+    pub first: Timestamp,
+    /// Time of the last of them.
+    pub last: Timestamp,
+}
+
+/// A finished block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its frame's header; place and salt are the segment's to stamp.
+    pub header: FrameHeader,
+    /// Its bytes behind the header.
+    pub bytes: Vec<u8>,
+    /// Series and traces.
+    pub summary: BatchSummary,
+    /// Per series, in the order of the summary.
+    pub totals: Vec<SeriesTotals>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Gather {
+    columns: Vec<ColumnBuffer>,
+    by_id: HashMap<ColumnId, usize, RandomState>,
+    rows: [u32; 5],
+    /// Rows of resources and scopes by content.
+    shared: [HashMap<Vec<u8>, u16, RandomState>; 2],
+    first_sequence: u64,
+    received: Timestamp,
+    chunks: ChunkWriter,
+    compressor: Option<Compressor>,
+    references: ids::ReferenceScratch,
+}
+
+impl std::fmt::Debug for Gather {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gather({:?} rows)", self.rows)
+    }
+}
+
+/// Rows with a value, and how many come before each word of 64.
+struct Ranks<'a> {
+    present: Option<&'a Bitmap>,
+    before: Vec<u32>,
+}
+
+impl<'a> Ranks<'a> {
+    fn new(present: Option<&'a Bitmap>) -> Ranks<'a> {
+        let mut sum = 0;
+        let words = present.map(|p| p.words.as_slice()).unwrap_or_default();
+        let before = words.iter().map(|word| {
+            let before = sum;
+            sum += word.count_ones();
+            before
+        });
+        Ranks { before: before.collect(), present }
+    }
+
+    /// Rows with a value before this one.
+    fn rank(&self, row: usize) -> usize {
+        let Some(present) = self.present else { return row };
+        let below = |word: u64| (word & ((1 << (row % 64)) - 1)).count_ones() as usize;
+        match (self.before.get(row / 64), present.words.get(row / 64)) {
+            (Some(&before), Some(&word)) => before as usize + below(word),
+            // Behind the last word.
+            _ => present.words.iter().map(|word| word.count_ones() as usize).sum(),
+        }
+    }
+
+    fn has(&self, row: usize) -> bool {
+        self.present.is_none_or(|present| present.get(row))
+    }
+}
+
+impl Gather {
+    /// Nothing gathered.
+    #[must_use]
+    pub fn new() -> Gather {
+        Gather::default()
+    }
+
+    /// Events gathered.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.rows[Table::Events as usize] as usize
+    }
+
+    /// Whether so many rows and columns more surely fit.
+    #[must_use]
+    pub fn fits(&self, view: &BatchView) -> bool {
+        let tables = [Table::Resources, Table::Scopes, Table::Links, Table::SpanEvents];
+        let rows_fit = tables.into_iter().all(|table| {
+            self.rows[table as usize] as usize + view.rows(table) <= limits::BATCH_ROWS_MAX
+        });
+        rows_fit && self.columns_used() + view.columns().len() < limits::BATCH_COLUMNS_MAX
+    }
+
+    fn columns_used(&self) -> usize {
+        self.columns.iter().filter(|column| !column.rows.is_empty()).count()
+    }
+
+    /// Gathers consecutive events of a frame or block behind those before, which end with the
+    /// sequence before theirs.
+    pub fn add(
+        &mut self,
+        header: &FrameHeader,
+        view: &BatchView,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let columns = view.reader();
+        let first = self.events();
+        if first == 0 {
+            self.first_sequence = header.first_sequence + rows.start as u64;
+        }
+        if first + rows.len() > limits::BATCH_EVENTS_MAX {
+            return Err(Error::limit("more events than a block takes"));
+        }
+        let resources = self.share(columns, Table::Resources, Field::Resource, &rows)?;
+        let scopes = self.share(columns, Table::Scopes, Field::Scope, &rows)?;
+        let range = columns.directory.table(Table::Events);
+        for at in range {
+            let to_first = first as u32;
+            match columns.directory.ids.get(at).map(|id| id.field) {
+                Some(Field::Resource) => {
+                    self.copy(columns, at, &rows, to_first, |v| map(&resources, v))?
+                }
+                Some(Field::Scope) => {
+                    self.copy(columns, at, &rows, to_first, |v| map(&scopes, v))?
+                }
+                _ => self.copy(columns, at, &rows, to_first, Some)?,
+            }
+        }
+        if columns.directory.find(Table::Events, Field::Received).is_none() {
+            let column =
+                self.column(&ColumnId::fixed(Table::Events, Field::Received, ValueType::Int));
+            for row in first..first + rows.len() {
+                column.push(row as u16, Cell::Integer(header.received.0));
+            }
+        }
+        for table in [Table::Links, Table::SpanEvents] {
+            self.copy_owned(columns, table, &rows, first)?;
+        }
+        self.rows[Table::Events as usize] += rows.len() as u32;
+        self.received = self.received.max(header.received);
+        Ok(())
+    }
+
+    /// The rows of a table that belong to the events.
+    fn copy_owned(
+        &mut self,
+        columns: Columns<'_>,
+        table: Table,
+        events: &Range<usize>,
+        first: usize,
+    ) -> Result<()> {
+        let Some(at) = columns.directory.find(table, Field::Owner) else { return Ok(()) };
+        let mut owners = Vec::new();
+        columns.integers(at, &mut owners)?;
+        let place = |event: usize| owners.partition_point(|&owner| owner < event as i64);
+        let rows = place(events.start)..place(events.end);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let to_first = self.rows[table as usize];
+        for at in columns.directory.table(table) {
+            if columns.directory.ids.get(at).is_some_and(|id| id.field == Field::Owner) {
+                let moved = |owner: i64| Some(owner - events.start as i64 + first as i64);
+                self.copy(columns, at, &rows, to_first, moved)?;
+            } else {
+                self.copy(columns, at, &rows, to_first, Some)?;
+            }
+        }
+        self.rows[table as usize] += rows.len() as u32;
+        Ok(())
+    }
+
+    /// Copies the values of consecutive rows of a column; integers go through `moved`.
+    fn copy(
+        &mut self,
+        columns: Columns<'_>,
+        at: usize,
+        rows: &Range<usize>,
+        to_first: u32,
+        moved: impl Fn(i64) -> Option<i64>,
+    ) -> Result<()> {
+        let Some(id) = columns.directory.ids.get(at) else { return Ok(()) };
+        let ranks = Ranks::new(columns.presence(at));
+        let values = ranks.rank(rows.start)..ranks.rank(rows.end);
+        if values.is_empty() {
+            return Ok(());
+        }
+        let dense = columns.dense(at)?;
+        let damaged = || Error::corrupt("a column has fewer values than rows").in_field(id.path());
+        let column = self.column(id);
+        let to = |row: usize| (to_first as usize + row - rows.start) as u16;
+        column.rows.extend(rows.clone().filter(|&row| ranks.has(row)).map(to));
+        match (&mut column.values, &dense) {
+            (Values::Empties, Dense::Empties) => {}
+            (Values::Integers(into), Dense::Integers(from)) => {
+                for &value in from.get(values).ok_or_else(damaged)? {
+                    into.push(moved(value).ok_or_else(damaged)?);
+                }
+            }
+            (Values::Texts(into), Dense::Texts(from)) => {
+                let mut codes = vec![None; from.offsets.len()];
+                for &code in from.codes.get(values).ok_or_else(damaged)? {
+                    let known = codes.get_mut(code as usize).ok_or_else(damaged)?;
+                    let to = match *known {
+                        Some(to) => to,
+                        None => {
+                            let text = from.value(code).ok_or_else(damaged)?;
+                            *known.insert(into.intern(text))
+                        }
+                    };
+                    into.codes.push(to);
+                }
+            }
+            (Values::Ids16(into), Dense::Ids16 { values: ids, codes: from }) => {
+                let mut codes = vec![None; ids.len()];
+                for &code in from.get(values).ok_or_else(damaged)? {
+                    let known = codes.get_mut(code as usize).ok_or_else(damaged)?;
+                    let to = match *known {
+                        Some(to) => to,
+                        None => {
+                            *known.insert(into.intern(*ids.get(code as usize).ok_or_else(damaged)?))
+                        }
+                    };
+                    into.codes.push(to);
+                }
+            }
+            (Values::Ids8(into), Dense::Ids8 { values: ids, codes }) => {
+                for &code in codes.get(values).ok_or_else(damaged)? {
+                    into.push(*ids.get(code as usize).ok_or_else(damaged)?);
+                }
+            }
+            _ => return Err(damaged()),
+        }
+        Ok(())
+    }
+
+    /// Rows here of the resources or scopes that the events refer to, by their rows there.
+    fn share(
+        &mut self,
+        columns: Columns<'_>,
+        table: Table,
+        field: Field,
+        events: &Range<usize>,
+    ) -> Result<Vec<Option<i64>>> {
+        let mut rows_here =
+            vec![None; columns.directory.rows.get(table as usize).copied().unwrap_or(0)];
+        let Some(at) = columns.directory.find(Table::Events, field) else { return Ok(rows_here) };
+        let mut referred = Vec::new();
+        columns.integers(at, &mut referred)?;
+        let ranks = Ranks::new(columns.presence(at));
+        let values = ranks.rank(events.start)..ranks.rank(events.end);
+        let mut wanted: Vec<i64> = referred.get(values).unwrap_or_default().to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let parts = columns
+            .directory
+            .table(table)
+            .map(|at| Ok((at, Ranks::new(columns.presence(at)), columns.dense(at)?)))
+            .collect::<Result<Vec<_>>>()?;
+        for row in wanted.into_iter().filter_map(|row| usize::try_from(row).ok()) {
+            let mut content = Vec::new();
+            for (at, ranks, dense) in parts.iter().filter(|part| part.1.has(row)) {
+                let cell = cell(dense, ranks.rank(row));
+                let Some(id) = columns.directory.ids.get(*at) else { continue };
+                // What a column is, then its value: no two rows of other content are alike.
+                payload::put_entry_head(
+                    &mut content,
+                    id,
+                    0,
+                    crate::column::encoding::Encoding::Nothing,
+                );
+                put_cell(&mut content, cell);
+            }
+            let known = &mut self.shared[usize::from(table == Table::Scopes)];
+            let here = match known.get(&content) {
+                Some(&here) => here,
+                None => {
+                    let here = self.rows[table as usize] as u16;
+                    known.insert(content, here);
+                    self.rows[table as usize] += 1;
+                    for (at, ranks, dense) in parts.iter().filter(|part| part.1.has(row)) {
+                        if let Some(id) = columns.directory.ids.get(*at) {
+                            let cell = cell(dense, ranks.rank(row));
+                            self.column(id).push(here, cell);
+                        }
+                    }
+                    here
+                }
+            };
+            if let Some(slot) = rows_here.get_mut(row) {
+                *slot = Some(i64::from(here));
+            }
+        }
+        Ok(rows_here)
+    }
+
+    fn column(&mut self, id: &ColumnId) -> &mut ColumnBuffer {
+        let at = match self.by_id.get(id) {
+            Some(&at) => at,
+            None => {
+                let at = self.columns.len();
+                self.by_id.insert(id.clone(), at);
+                self.columns.push(ColumnBuffer::new(id.clone()));
+                at
+            }
+        };
+        &mut self.columns[at]
+    }
+
+    fn find(&self, table: Table, field: Field) -> Option<&ColumnBuffer> {
+        let column = |c: &&ColumnBuffer| c.id.table == table && c.id.field == field;
+        self.columns.iter().filter(|c| !c.rows.is_empty()).find(column)
+    }
+
+    /// Encodes what was gathered and forgets it. `Limit` if the block grew beyond what one may be:
+    /// gather fewer events.
+    pub fn finish(&mut self) -> Result<Block> {
+        let block = self.encode();
+        self.clear();
+        block
+    }
+
+    /// Forgets what was gathered and keeps the memory.
+    pub fn clear(&mut self) {
+        self.columns.iter_mut().for_each(ColumnBuffer::clear);
+        self.rows = [0; 5];
+        self.shared.iter_mut().for_each(HashMap::clear);
+        self.received = Timestamp(0);
+        self.chunks.clear();
+    }
+
+    fn encode(&mut self) -> Result<Block> {
+        if self.events() == 0 {
+            return Err(Error::invalid("a block without events"));
+        }
+        let mut order: Vec<u32> = (0..self.columns.len() as u32).collect();
+        order.retain(|&at| self.columns.get(at as usize).is_some_and(|c| !c.rows.is_empty()));
+        order.sort_unstable_by_key(|&at| self.columns.get(at as usize).map(|c| c.id.sort_key()));
+        let (summary, totals) = self.summary();
+        let (min_time, max_time) = self.times();
+        let mut header = FrameHeader {
+            kind: FrameKind::Block,
+            first_sequence: self.first_sequence,
+            received: self.received,
+            min_time,
+            max_time,
+            events: self.rows[Table::Events as usize],
+            ..FrameHeader::default()
+        };
+        let spans = self.columns.iter().position(|c| {
+            (c.id.table, c.id.field) == (Table::Events, Field::SpanId) && !c.rows.is_empty()
+        });
+        let Gather { columns, rows, chunks, compressor, references, .. } = self;
+        let compressor = compressor.get_or_insert_with(Compressor::new);
+        let (mut known, mut distinct, mut presences) = (HashTable::new(), 0, Vec::new());
+        let (mut body, mut tail) = (Vec::new(), Vec::new());
+        for at in order {
+            let Some(column) = columns.get(at as usize) else { continue };
+            let rows_all = rows[column.id.table as usize] as usize;
+            let presence = if column.rows.len() == rows_all {
+                0
+            } else {
+                let found = find_presence(&mut known, columns, at, distinct + 1);
+                if found > distinct {
+                    distinct = found;
+                    presences.push(column.id.table as u8);
+                    presence::encode(&column.rows, rows_all, &mut presences);
+                }
+                found
+            };
+            body.clear();
+            tail.clear();
+            let spans = spans
+                .and_then(|at| columns.get(at))
+                .filter(|_| column.id.field == Field::ParentSpanId);
+            let encoding = match (column.ids_by_row(), spans.and_then(ColumnBuffer::ids_by_row)) {
+                (Some(parents), Some(spans)) => {
+                    ids::encode_references(parents, spans, references, &mut body, &mut tail)
+                }
+                _ => column.encode(&mut body, &mut tail),
+            };
+            chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
+        }
+        let bytes = chunks.finish(rows, (distinct, &presences), compressor, &mut header)?;
+        Ok(Block { header, bytes, summary, totals })
+    }
+
+    fn integers(&self, table: Table, field: Field) -> Option<(&[i64], &[u16])> {
+        let column = self.find(table, field)?;
+        match &column.values {
+            Values::Integers(values) => Some((values, &column.rows)),
+            _ => None,
+        }
+    }
+
+    fn times(&self) -> (Timestamp, Timestamp) {
+        let times = self.integers(Table::Events, Field::Time).map(|t| t.0).unwrap_or_default();
+        let bound = |time: Option<&i64>| Timestamp(time.copied().unwrap_or(0));
+        (bound(times.iter().min()), bound(times.iter().max()))
+    }
+
+    /// Series, traces, and totals per series.
+    fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
+        let texts = |table, field| match self.find(table, field).map(|c| &c.values) {
+            Some(Values::Texts(texts)) => Some(texts),
+            _ => None,
+        };
+        let ints = |field| self.integers(Table::Events, field).unwrap_or_default();
+        let (times, resources) = (ints(Field::Time).0, ints(Field::Resource).0);
+        let mut failed = vec![false; self.events()];
+        let error = Status::Error as i64;
+        for ((values, rows), least) in
+            [(ints(Field::Status), error), (ints(Field::SeverityNumber), SEVERITY_ERROR)]
+        {
+            for (&value, &row) in values.iter().zip(rows) {
+                if let Some(failed) = failed.get_mut(usize::from(row)) {
+                    *failed |= value >= least;
+                }
+            }
+        }
+        let mut groups: HashMap<(u16, u16), (u64, u64, i64, i64), RandomState> = HashMap::default();
+        if let (Some(sources), Some(types)) =
+            (texts(Table::Resources, Field::Source), texts(Table::Events, Field::Type))
+        {
+            for (row, (&time, &resource)) in times.iter().zip(resources).enumerate() {
+                let source = sources.codes.get(resource as usize).copied().unwrap_or(0);
+                let event_type = types.codes.get(row).copied().unwrap_or(0);
+                let group =
+                    groups.entry((source, event_type)).or_insert((0, 0, i64::MAX, i64::MIN));
+                group.0 += 1;
+                group.1 += u64::from(failed.get(row).copied().unwrap_or(false));
+                group.2 = group.2.min(time);
+                group.3 = group.3.max(time);
+            }
+        }
+        let name = |table, field, code| {
+            let text = texts(table, field).map(|t| t.entry(code)).unwrap_or_default();
+            String::from_utf8_lossy(text).into_owned()
+        };
+        let mut totals: Vec<SeriesTotals> = groups
+            .into_iter()
+            .map(|((source, event_type), (events, errors, first, last))| SeriesTotals {
+                series: Series {
+                    source: name(Table::Resources, Field::Source, source),
+                    event_type: name(Table::Events, Field::Type, event_type),
+                },
+                events,
+                errors,
+                first: Timestamp(first),
+                last: Timestamp(last),
+            })
+            .collect();
+        totals.sort_unstable_by(|a, b| a.series.cmp(&b.series));
+        let series = totals.iter().map(|t| t.series.clone()).collect();
+        let mut trace_hashes = Vec::new();
+        for table in [Table::Events, Table::Links] {
+            if let Some(Values::Ids16(ids)) = self.find(table, Field::TraceId).map(|c| &c.values) {
+                trace_hashes.extend(ids.entries.iter().map(|id| trace_hash(&TraceId(*id))));
+            }
+        }
+        trace_hashes.sort_unstable();
+        trace_hashes.dedup();
+        (BatchSummary { series, trace_hashes, expanded_bytes: 0 }, totals)
+    }
+}
+
+fn map(rows: &[Option<i64>], value: i64) -> Option<i64> {
+    rows.get(usize::try_from(value).ok()?).copied().flatten()
+}
+
+/// One value of whatever form.
+fn cell<'a>(dense: &'a Dense<'_>, at: usize) -> Cell<'a> {
+    match dense {
+        Dense::Empties => Cell::Empty,
+        Dense::Integers(values) => Cell::Integer(values.get(at).copied().unwrap_or(0)),
+        Dense::Texts(texts) => Cell::Text(texts.row(at).unwrap_or_default()),
+        Dense::Ids16 { .. } => Cell::Id16(dense.id16(at).unwrap_or_default()),
+        Dense::Ids8 { .. } => Cell::Id8(dense.id8(at).unwrap_or_default()),
+    }
+}
+
+fn put_cell(out: &mut Vec<u8>, cell: Cell<'_>) {
+    match cell {
+        Cell::Empty => {}
+        Cell::Integer(value) => out.extend_from_slice(&value.to_le_bytes()),
+        Cell::Text(text) => {
+            out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            out.extend_from_slice(text);
+        }
+        Cell::Id16(id) => out.extend_from_slice(&id),
+        Cell::Id8(id) => out.extend_from_slice(&id),
+    }
+}

@@ -1,0 +1,117 @@
+//! Writes a compacted segment: a header, blocks, and the tail of a sealed file. The file has another
+//! name until all of it is durable, so it needs no chain and no salt that recovery could look for;
+//! it has a salt all the same, so that a block of another file is never taken for one of its own.
+//!
+//! Positions are those of the file: the segment's base and the offset.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::column::{Block, Series, SeriesTotals};
+use crate::error::{Error, Result};
+use crate::format::footer::Section;
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::index::TraceFilter;
+use crate::segment::SegmentSummary;
+use crate::segment::scan::DirectoryBuilder;
+use crate::segment::tail::{encode_tail_with, read_tail};
+use crate::storage::{File, write_all_at};
+
+/// Bytes collected before they are handed to the kernel.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// A compacted segment being written.
+pub(crate) struct BlockWriter {
+    pub(crate) header: SegmentHeader,
+    pub(crate) summary: SegmentSummary,
+    file: Arc<dyn File>,
+    builder: DirectoryBuilder,
+    totals: BTreeMap<Series, SeriesTotals>,
+    digest: Xxh3,
+    buffer: Vec<u8>,
+    /// Bytes of the file that were handed over.
+    written: u64,
+}
+
+/// A finished file, durable but for its name.
+pub(crate) struct Finished {
+    pub(crate) file_length: u64,
+    pub(crate) digest: [u8; 16],
+    pub(crate) sections: Vec<Section>,
+}
+
+impl BlockWriter {
+    /// Begins with the header in an empty file.
+    pub(crate) fn new(file: Arc<dyn File>, header: SegmentHeader) -> BlockWriter {
+        BlockWriter {
+            summary: SegmentSummary::empty(&header),
+            file,
+            builder: DirectoryBuilder::new(),
+            totals: BTreeMap::new(),
+            digest: Xxh3::new(),
+            buffer: header.encode(),
+            written: 0,
+            header,
+        }
+    }
+
+    /// Appends a block.
+    pub(crate) fn put(&mut self, block: &Block) -> Result<()> {
+        let mut header = block.header;
+        header.salt = self.header.salt;
+        header.segment_id = self.header.segment_id;
+        header.position = self.summary.end_position;
+        let traces = TraceFilter::of(&block.summary.trace_hashes);
+        let entry = self.builder.entry(&header, &block.summary.series, traces);
+        self.summary.add(&entry);
+        self.builder.push(entry);
+        for totals in &block.totals {
+            self.totals
+                .entry(totals.series.clone())
+                .and_modify(|sum| {
+                    sum.events += totals.events;
+                    sum.errors += totals.errors;
+                    sum.first = sum.first.min(totals.first);
+                    sum.last = sum.last.max(totals.last);
+                })
+                .or_insert_with(|| totals.clone());
+        }
+        self.buffer.extend_from_slice(&header.encode());
+        self.buffer.extend_from_slice(&block.bytes);
+        self.summary.end_position += header.frame_bytes();
+        let end = self.summary.end_position - self.header.base_position - self.written;
+        self.buffer.resize(usize::try_from(end).unwrap_or(usize::MAX), 0);
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        write_all_at(&*self.file, self.written, &self.buffer)?;
+        self.digest.update(&self.buffer);
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes the tail, makes all of it durable, and reads the tail back.
+    pub(crate) fn finish(&mut self) -> Result<Finished> {
+        let totals: Vec<SeriesTotals> = std::mem::take(&mut self.totals).into_values().collect();
+        let directory = &self.builder.directory;
+        let tail = encode_tail_with(&self.header, &self.summary, directory, Some(&totals))?;
+        self.buffer.extend_from_slice(&tail);
+        self.flush()?;
+        self.file.sync_all()?;
+        let read = read_tail(&*self.file, self.written, &self.header)?;
+        if read.summary != self.summary {
+            return Err(Error::corrupt("a compacted segment reads back otherwise than written"));
+        }
+        let digest = self.digest.digest128().to_be_bytes();
+        Ok(Finished { file_length: self.written, digest, sections: read.sections })
+    }
+}
+
+const _: () = assert!(SEGMENT_HEADER_BYTES.is_multiple_of(8));

@@ -1,0 +1,83 @@
+//! Totals per series of a compacted segment: lists of sources and types come from here, without
+//! reading an event. See `storage-format.md`, "Series section".
+
+use crate::codec::{Cursor, put_varint, unzigzag, zigzag};
+use crate::column::{Series, SeriesTotals};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::time::Timestamp;
+
+/// The section's bytes: of each series its names, events, errors, first and last time.
+#[must_use]
+pub fn encode_series(totals: &[SeriesTotals]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_varint(&mut out, totals.len() as u64);
+    for t in totals {
+        for text in [&t.series.source, &t.series.event_type] {
+            put_varint(&mut out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+        }
+        put_varint(&mut out, t.events);
+        put_varint(&mut out, t.errors);
+        put_varint(&mut out, zigzag(t.first.0));
+        put_varint(&mut out, t.last.0.wrapping_sub(t.first.0) as u64);
+    }
+    out
+}
+
+/// Reads what [`encode_series`] wrote.
+pub fn decode_series(bytes: &[u8]) -> Result<Vec<SeriesTotals>> {
+    let mut c = Cursor::new(bytes);
+    let count = c.length(bytes.len(), "number of series")?;
+    let mut totals: Vec<SeriesTotals> = Vec::new();
+    for _ in 0..count {
+        let series = Series { source: text(&mut c)?, event_type: text(&mut c)? };
+        let (events, errors) = (c.varint()?, c.varint()?);
+        let first = unzigzag(c.varint()?);
+        let last = first.wrapping_add(c.varint()? as i64);
+        if last < first || errors > events || events == 0 {
+            return Err(c.error("the totals of a series contradict themselves"));
+        }
+        if totals.last().is_some_and(|before| before.series >= series) {
+            return Err(c.error("series out of order or twice"));
+        }
+        let (first, last) = (Timestamp(first), Timestamp(last));
+        totals.push(SeriesTotals { series, events, errors, first, last });
+    }
+    c.finish()?;
+    Ok(totals)
+}
+
+fn text(c: &mut Cursor<'_>) -> Result<String> {
+    let length = c.length(limits::NAME_BYTES_MAX, "length of a name")?;
+    let bytes = c.take(length)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("a name is not UTF-8"));
+    text.map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_lead_back_and_contradictions_are_refused() {
+        let one = |source: &str, events, errors| SeriesTotals {
+            series: Series { source: source.into(), event_type: "t".into() },
+            events,
+            errors,
+            first: Timestamp(-5),
+            last: Timestamp(7),
+        };
+        let totals = vec![one("a", 3, 1), one("b", 1, 0)];
+        let bytes = encode_series(&totals);
+        assert_eq!(decode_series(&bytes).unwrap(), totals);
+        for length in 0..bytes.len() {
+            assert!(decode_series(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        for wrong in
+            [vec![one("b", 1, 0), one("a", 1, 0)], vec![one("a", 0, 0)], vec![one("a", 1, 2)]]
+        {
+            assert!(decode_series(&encode_series(&wrong)).is_err(), "{wrong:?}");
+        }
+    }
+}
