@@ -15,6 +15,7 @@ pub mod json;
 pub mod otlp;
 mod shop;
 mod terminal;
+mod trace_id;
 
 use std::process::ExitCode;
 
