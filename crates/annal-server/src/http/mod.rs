@@ -7,17 +7,20 @@
 //!    acknowledged when it is durable (COM-1).
 //! 4. What is asked (`answers`) is read from the URL (`params`) and runs on a query thread; a client
 //!    that goes away cancels it. What clients have not read yet is bounded (`unsent`), and who does
-//!    not read is cut off (`patient`).
+//!    not read is cut off (`patient`). `red` asks for series, `jaeger` in
+//!    Jaeger's words.
 
 mod answers;
 mod body;
 mod connection;
 mod errors;
+mod jaeger;
 mod metrics;
 mod ndjson;
 mod otlp;
 mod params;
 mod patient;
+mod red;
 mod routes;
 mod unsent;
 mod work;

@@ -15,14 +15,11 @@ pub(super) struct Params {
 impl Params {
     /// Reads `a=1&b=2`, with `%` and `+` decoded.
     pub(super) fn parse(query: Option<&str>) -> Result<Params> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
-            if pairs.iter().any(|(known, _)| *known == name) {
-                return Err(Error::invalid("given twice").in_field(name));
+        let pairs = pairs(query)?;
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if pairs.iter().take(at).any(|(known, _)| known == name) {
+                return Err(Error::invalid("given twice").in_field(name.clone()));
             }
-            pairs.push((name, value));
         }
         Ok(Params { pairs })
     }
@@ -89,6 +86,17 @@ impl Params {
         }
         Ok(query)
     }
+}
+
+/// All pairs of a URL's query part in their order, `%` and `+` decoded; a name may come again.
+pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
 }
 
 /// A trace id in a URL: hex, 32 digits, or 16 for ids of 64 bits.
