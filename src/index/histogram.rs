@@ -5,8 +5,8 @@
 //!    Whatever is 0 or less counts as zero.
 //! 2. Buckets are the same everywhere, so merging adds counts up and loses nothing: in any order, any
 //!    number of times, the sum of the parts is the histogram of the whole.
-//! 3. A percentile is the value whose relative distance to both ends of its bucket is the same, 0.55 %
-//!    at most, rounded to a nanosecond: at most 1 % from the true one ([`ERROR_MAX`]).
+//! 3. A percentile is the value whose relative distance to both ends of its bucket is the same,
+//!    0.55 % at most, rounded to a nanosecond: at most 1 % from the true one ([`ERROR_MAX`]).
 //!
 //! Bounds are made by integer arithmetic alone: the same on every machine, as what is stored must be.
 

@@ -5,7 +5,8 @@
 //!    traces go, one more than the limit, which tells whether there are more.
 //! 3. As soon as no frame that is left can beat the worst trace kept, the rest is not read.
 //!
-//! A trace that was let go comes back with a newer event: what it was ranked by is never needed again.
+//! A trace that was let go comes back with a newer event: what it was ranked by before is not
+//! needed again.
 
 use std::cmp::Reverse;
 

@@ -2,8 +2,8 @@
 //! protocols into batches.
 //!
 //! [`run`] reads the command line and calls one of `commands`; `terminal` draws for people. The
-//! gateways (`http`, `otlp`, `jaeger`, `json`) know nothing of the command line. A library and not only a
-//! binary so that benches and fuzzers reach the decoders.
+//! gateways (`http`, `otlp`, `jaeger`, `json`) know nothing of the command line. A library and not
+//! only a binary so that benches and fuzzers reach the decoders.
 
 mod commands;
 mod config;

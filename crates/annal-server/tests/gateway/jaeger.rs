@@ -204,6 +204,18 @@ fn odd_request() -> ExportTraceServiceRequest {
     request
 }
 
+fn tag(key: &str, of_type: &str, value: Json) -> Json {
+    json!({"key": key, "type": of_type, "value": value})
+}
+
+fn reference(kind: &str, trace: &str, span: &str) -> Json {
+    json!({"refType": kind, "traceID": trace, "spanID": span})
+}
+
+fn edge(parent: &str, child: &str, calls: u64) -> Json {
+    json!({"parent": parent, "child": child, "callCount": calls})
+}
+
 #[test]
 fn every_kind_of_value_has_its_form() {
     let server = Server::start();
@@ -212,7 +224,6 @@ fn every_kind_of_value_has_its_form() {
     let trace = &answer["data"][0];
     assert_eq!(trace["traceID"], "0000000000001234");
     let span = &trace["spans"][0];
-    let tag = |key: &str, of_type: &str, value: Json| json!({"key": key, "type": of_type, "value": value});
     let tags = json!([
         tag("big", "int64", json!("9007199254740993")),
         tag("bytes", "binary", json!("AAAwOQ==")),
@@ -230,7 +241,6 @@ fn every_kind_of_value_has_its_form() {
     ]);
     assert_eq!(span["tags"], tags);
     assert_eq!((&span["flags"], &span["duration"]), (&json!(1), &json!(2_000)));
-    let reference = |kind: &str, trace: &str, span: &str| json!({"refType": kind, "traceID": trace, "spanID": span});
     let references = json!([
         reference("CHILD_OF", "0000000000001234", "0000000000000004"),
         reference("FOLLOWS_FROM", "05050505050505050505050505050505", "0606060606060606"),
@@ -310,7 +320,6 @@ fn services_depend_on_those_that_they_call() {
     }
     send(&server, "db", vec![span(4, 5, 4, 4), span(4, 6, 99, 4)]);
     let ask = |path: &str| server.get(&format!("/jaeger/api/dependencies?{path}")).json();
-    let edge = |parent: &str, child: &str, calls: u64| json!({"parent": parent, "child": child, "callCount": calls});
     let at = "endTs=1661169601000&lookback=3600000";
     let wanted = json!([edge("back", "db", 1), edge("front", "back", 4)]);
     assert_eq!(ask(at)["data"], wanted);

@@ -1,5 +1,5 @@
-//! Recorded OTLP/JSON as the protobuf request that it stands for: ids in hex, 64-bit integers as text,
-//! bytes in base64.
+//! Recorded OTLP/JSON as the protobuf request that it stands for: ids in hex, 64-bit integers as
+//! text, bytes in base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
