@@ -10,12 +10,12 @@ use crate::query::ast::{Expr, Intrinsic, Operator, Reference};
 use crate::query::decoded::Columns;
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
-use crate::query::predicate;
+use crate::query::predicate::{self, Predicate};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::size::event_bytes;
 use crate::query::source::{Segment, Source, damaged};
-use crate::query::{Scanned, ids, scan};
+use crate::query::{Scanned, evaluate, ids, scan};
 use crate::store::Snapshot;
 
 /// Events by trace, and how they were found.
@@ -55,12 +55,15 @@ pub(super) fn traces<S: Segment>(
     let query = Query { cursor: None, ..query.clone() };
     let mut guard = Guard::new(&query);
     let mut plan = plan(source, &query.clone().and(any_of(ids)), &mut guard)?;
-    // The ids have pruned; which rows are theirs is looked up faster than evaluated.
-    plan.predicate = predicate::compile(&query)?;
+    // The ids have pruned; which rows are theirs is looked up faster than evaluated, and what else
+    // is asked is then evaluated for these rows alone.
+    plan.predicate = Predicate::Constant(true);
+    let predicate = predicate::compile(&query)?;
+    let wanted = Wanted { places: &places, predicate: &predicate };
     let mut found: Vec<Vec<Event>> = places.iter().map(|_| Vec::new()).collect();
     let (mut bytes, mut truncated) = (0, false);
     for frame in &plan.frames {
-        for (place, event) in in_frame(&plan, frame, &places, &mut guard)? {
+        for (place, event) in in_frame(&plan, frame, &wanted, &mut guard)? {
             bytes += event_bytes(&event);
             truncated |= bytes > query.bytes_max;
             if let Some(trace) = found.get_mut(place as usize).filter(|_| !truncated) {
@@ -89,40 +92,52 @@ fn any_of(ids: &[TraceId]) -> Expr {
 fn in_frame<S: Segment>(
     plan: &Plan<'_, S>,
     frame: &PlannedFrame,
-    places: &Places,
+    wanted: &Wanted<'_>,
     guard: &mut Guard,
 ) -> Result<Vec<(u32, Event)>> {
     let matched = guard.scanned.events_matched;
-    let read = scan::frame(plan, frame, guard, |columns, rows| wanted(columns, rows, places))?;
+    let read = scan::frame(plan, frame, guard, |columns, rows| wanted.rows(columns, rows))?;
     guard.scanned.events_matched = matched;
-    let (Some((header, view, wanted)), Some((segment, entry))) = (read, plan.entry(frame)) else {
+    let (Some((header, view, rows)), Some((segment, entry))) = (read, plan.entry(frame)) else {
         return Ok(Vec::new());
     };
-    if wanted.is_empty() {
+    if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<u32> = wanted.iter().map(|(row, _)| *row).collect();
-    let events = view.materialise(&header, &rows);
+    let chosen: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
+    let events = view.materialise(&header, &chosen);
     let events = guard.tolerate(events.map_err(|error| damaged(error, segment, entry)))?;
     let events = events.unwrap_or_default();
     guard.scanned.events_matched += events.len() as u64;
-    Ok(wanted.into_iter().map(|(_, place)| place).zip(events).collect())
+    Ok(rows.into_iter().map(|(_, place)| place).zip(events).collect())
 }
 
-/// The rows that belong to a trace asked for, ascending, each with the place of its trace.
-fn wanted(columns: &mut Columns<'_>, rows: &Selection, places: &Places) -> Result<Vec<(u32, u32)>> {
-    let Some(traces) = ids::traces(columns)? else {
-        return Ok(Vec::new());
-    };
-    let known: Vec<Option<u32>> = traces.values.iter().map(|id| places.get(id).copied()).collect();
-    if known.iter().all(Option::is_none) {
-        return Ok(Vec::new());
+/// What is looked for in a frame.
+struct Wanted<'q> {
+    places: &'q Places,
+    predicate: &'q Predicate,
+}
+
+impl Wanted<'_> {
+    /// The rows that belong to a trace asked for, ascending, each with the place of its trace.
+    fn rows(&self, columns: &mut Columns<'_>, rows: &Selection) -> Result<Vec<(u32, u32)>> {
+        let Some(traces) = ids::traces(columns)? else {
+            return Ok(Vec::new());
+        };
+        let place = |id: &[u8; 16]| self.places.get(id).copied();
+        let known: Vec<Option<u32>> = traces.values.iter().map(place).collect();
+        if known.iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let place = |row: usize| {
+            let code = traces.codes.get(row).copied().unwrap_or(u32::MAX);
+            known.get(code as usize).copied().flatten()
+        };
+        let mut own = Selection::of(rows.rows(), |row| place(row).is_some());
+        own.and(rows);
+        let chosen = evaluate::select(columns, self.predicate, &own)?;
+        Ok(chosen.iter().filter_map(|row| Some((row as u32, place(row)?))).collect())
     }
-    let place = |row: usize| {
-        let code = *traces.codes.get(row)? as usize;
-        Some((row as u32, (*known.get(code)?)?))
-    };
-    Ok(rows.iter().filter_map(place).collect())
 }
 
 /// One list for each id, also where an id is asked for twice.

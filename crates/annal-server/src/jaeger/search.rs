@@ -24,7 +24,7 @@ pub enum Asked {
     /// These traces.
     Ids(Vec<TraceId>),
     /// The newest traces with a span that the query matches, at most so many.
-    Search(Query, usize),
+    Search(Box<Query>, usize),
 }
 
 impl Asked {
@@ -57,7 +57,7 @@ impl Asked {
             None => TRACES_DEFAULT,
             Some(text) => text.parse().map_err(|_| unreadable("limit", text, "no count"))?,
         };
-        Ok(Asked::Search(query, limit))
+        Ok(Asked::Search(Box::new(query), limit))
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         let mut all = vec![("service", "cart")];
         all.extend(pairs);
         match read(&all).unwrap() {
-            Asked::Search(query, limit) => (query, limit),
+            Asked::Search(query, limit) => (*query, limit),
             Asked::Ids(ids) => panic!("{ids:?}"),
         }
     }

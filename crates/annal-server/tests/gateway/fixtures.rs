@@ -1,7 +1,7 @@
 //! Jaeger's own storage fixtures, from `../shared/data/jaeger`: each trace in through OTLP and out
 //! as Jaeger JSON, each query case asked. Without the data they say so and pass, except under
 //! `CI=true`.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
