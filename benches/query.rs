@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use annal::event::{Attribute, Event, Kind, Signal, Status, Value};
-use annal::query::{By, Catalog, Expr, Query};
+use annal::query::{By, Catalog, Expr, Query, Reference, SeriesBy};
 use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
 use annal::{BatchBuilder, Options, SpanId, Store, Timestamp, TraceId};
@@ -102,6 +102,16 @@ fn answers(c: &mut Criterion) {
             catalog
         });
     });
+    group.bench_function("series of points per source and minute", |b| {
+        b.iter(|| snapshot.series(&all, 60_000_000_000, SeriesBy::Source).expect("points"));
+    });
+    let of_user = Reference::attribute("user.id");
+    group.bench_function("top values of an attribute", |b| {
+        b.iter(|| snapshot.top_values(&all, &of_user, 10).expect("values"));
+    });
+    group.bench_function("dependencies", |b| {
+        b.iter(|| snapshot.dependencies(&all).expect("dependencies"));
+    });
     let user = filtered(".user.id = \"u-77\"");
     group.bench_function("search a rare user, limit 100", |b| {
         b.iter(|| snapshot.query(&user).expect("events"));
@@ -111,6 +121,13 @@ fn answers(c: &mut Criterion) {
     let errors = filtered("status = error").limit(20);
     group.bench_function("newest 20 errors", |b| {
         b.iter(|| snapshot.query(&errors).expect("events"));
+    });
+    let found = snapshot.find_traces(&errors, 20).expect("traces");
+    group.bench_function("newest 20 traces with an error", |b| {
+        b.iter(|| snapshot.find_traces(&errors, 20).expect("traces"));
+    });
+    group.bench_function("20 whole traces by id", |b| {
+        b.iter(|| snapshot.traces(&found.ids, &all).expect("events"));
     });
     let id = trace(12_345);
     group.bench_function("trace by id", |b| b.iter(|| snapshot.trace(id).expect("events")));

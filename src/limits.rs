@@ -119,8 +119,14 @@ limits! {
     QUERY_TEXT_BYTES_MAX: usize = 64 << 10;
     /// Nesting of a query expression.
     QUERY_NESTING_MAX: usize = 64;
-    /// Groups of a count: sources, types and minutes that occur together.
+    /// Groups of a count, points of series: sources, types and times that occur together.
     COUNT_GROUPS_MAX: usize = 1 << 20;
+    /// Distinct values that are told apart, e.g. all users of a day; beyond it counts are not exact.
+    DISTINCT_VALUES_MAX: usize = 1 << 20;
+    /// Bytes of the distinct values that are told apart: they may be long texts.
+    DISTINCT_BYTES_MAX: usize = 64 << 20;
+    /// Spans that are joined with their parents at a time: 32 bytes each; more are read again.
+    JOINED_SPANS_MAX: usize = 4 << 20;
     /// Seconds a query may take unless the caller says otherwise.
     QUERY_DEADLINE_S_DEFAULT: u64 = 30;
     /// Minutes that a server keeps a snapshot alive: a longer deadline of a query is cut to it.

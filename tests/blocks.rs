@@ -9,6 +9,7 @@ mod any_event;
 use annal::column::{BatchView, Block, Gather};
 use annal::{Batch, BatchBuilder, Event, Timestamp};
 use bytes::Bytes;
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// A batch as the log has it, received at some time.
@@ -42,7 +43,7 @@ proptest! {
 
     #[test]
     fn events_of_several_frames_come_out_of_a_block_as_they_went_in(
-        frames in proptest::collection::vec(proptest::collection::vec(any_event::event(), 1..20), 1..5),
+        frames in vec(vec(any_event::event(), 1..20), 1..5),
         cut in 0usize..20,
         again in any::<bool>(),
     ) {
@@ -58,13 +59,15 @@ proptest! {
             gather.add(&header, &view, start..events.len()).unwrap();
             let rows: Vec<u32> = (start as u32..events.len() as u32).collect();
             let stored = view.materialise(&header, &rows).unwrap();
-            expected.extend(stored.into_iter().zip(sequence + start as u64..).map(|(e, s)| self::expected(e, s, received)));
+            let numbered = stored.into_iter().zip(sequence + start as u64..);
+            expected.extend(numbered.map(|(e, s)| self::expected(e, s, received)));
             sequence += events.len() as u64;
         }
         let mut block = gather.finish().unwrap();
         if again {
             // A block is gathered like any frame.
-            let view = BatchView::open_block(&block.header, Bytes::from(block.bytes.clone())).unwrap();
+            let bytes = Bytes::from(block.bytes.clone());
+            let view = BatchView::open_block(&block.header, bytes).unwrap();
             gather.add(&block.header, &view, 0..view.events()).unwrap();
             let second = gather.finish().unwrap();
             prop_assert_eq!(&second.bytes, &block.bytes, "equal events have equal bytes");

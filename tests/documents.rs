@@ -57,6 +57,24 @@ fn the_table_of_options_is_what_serve_takes() {
 }
 
 #[test]
+fn the_table_of_routes_is_that_of_the_router() {
+    let text = Document::read("crates/annal-server/src/http/routes.rs").text;
+    let of_code: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix(".route(\"")?.split_once("\", "))
+        .map(|(path, handlers)| {
+            let methods =
+                ["get", "post"].into_iter().filter(|m| handlers.contains(&format!("{m}(")));
+            (path.to_owned(), methods.map(str::to_uppercase).collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    assert!(of_code.len() > 10, "the reader of routes is broken: {of_code:?}");
+    let rows = Document::read("docs/http.md").table_of("route");
+    let documented: Vec<_> = rows.iter().map(|r| (r[0].clone(), r[1].clone())).collect();
+    assert_eq!(documented, of_code);
+}
+
+#[test]
 fn documents_keep_their_lengths() {
     for (name, lines_max) in [("README.md", 200), ("ARCHITECTURE.md", 250)] {
         let lines = Document::read(name).text.lines().count();

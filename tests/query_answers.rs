@@ -4,6 +4,8 @@
 //! `ANNAL_QUERIES` sets how many questions are asked (default 20,000).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that damages files")]
 
+#[path = "query_answers/aggregates.rs"]
+mod aggregates;
 #[path = "query_answers/events.rs"]
 mod events;
 #[path = "query_answers/naive.rs"]
@@ -53,13 +55,22 @@ impl Fixture {
     }
 
     fn append(&mut self, random: &mut Random, count: usize, number: usize) {
-        let mut events: Vec<Event> = (0..count).map(|_| random_event(random, number)).collect();
+        self.append_all((0..count).map(|_| random_event(random, number)).collect());
+    }
+
+    fn append_all(&mut self, mut events: Vec<Event>) {
         let mut builder = BatchBuilder::new();
         events.iter().for_each(|e| builder.push(e).unwrap());
         let ack = self.store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
         let first = ack.first_sequence.unwrap();
         (events.iter_mut().zip(first..)).for_each(|(event, sequence)| event.sequence = sequence);
         self.events.extend(events);
+    }
+
+    /// Number of all events.
+    fn count(snapshot: &Snapshot) -> u64 {
+        let counts = snapshot.count(&Query::default(), By::default()).unwrap().counts;
+        counts.iter().map(|c| c.count).sum()
     }
 
     /// What a query matches, in its order.

@@ -24,6 +24,13 @@ impl Pending {
     }
 }
 
+impl Pending {
+    /// Events of its batches.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+}
+
 impl Future for Pending {
     type Output = Result<Ack>;
 

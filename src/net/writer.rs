@@ -107,7 +107,7 @@ impl Writer {
             if answers_ended && messages_ended {
                 return Next::End;
             }
-            let answered = answer(&mut self.waiting, &mut self.feed.answers);
+            let answered = answer(&mut self.waiting, &mut self.feed.answers, &self.ingest);
             tokio::select! {
                 biased;
                 answered = answered, if !answers_ended => match answered {
@@ -178,13 +178,21 @@ impl Writer {
 async fn answer(
     waiting: &mut Option<Answer>,
     answers: &mut mpsc::Receiver<Answer>,
+    ingest: &Ingest,
 ) -> Option<(u64, u64, Result<Ack>)> {
     if waiting.is_none() {
         *waiting = Some(answers.recv().await?);
     }
     let Answer { request, bytes, outcome } = waiting.as_mut()?;
     let outcome = match outcome {
-        Outcome::Pending(pending) => pending.await,
+        Outcome::Pending(pending) => {
+            let outcome = (&mut *pending).await;
+            if let Err(error) = &outcome {
+                let reason = error.kind().policy().name;
+                ingest.counters().reject(PROTOCOL, reason, pending.events());
+            }
+            outcome
+        }
         Outcome::Refused(error) => Err(error.clone()),
     };
     let told = (*request, *bytes, outcome);

@@ -1,10 +1,11 @@
 //! What sources and types there are, with totals. Kept per segment, so that a refresh reads only
 //! the frames that came since the last one, and what retention took is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::column::{Field, Series, Table};
+use crate::column::{Field, Series, SeriesTotals, Table};
 use crate::error::Result;
+use crate::event::{Kind, Signal};
 use crate::query::count::Packed;
 use crate::query::decoded::Columns;
 use crate::query::groups::Grouping;
@@ -16,14 +17,15 @@ use crate::store::Snapshot;
 use crate::time::Timestamp;
 
 /// Severities from here on are errors (OpenTelemetry's ERROR).
-const SEVERITY_ERROR: i64 = 17;
+pub(super) const SEVERITY_ERROR: i64 = 17;
 /// Code of the status error.
-const STATUS_ERROR: i64 = crate::event::Status::Error as i64;
+pub(super) const STATUS_ERROR: i64 = crate::event::Status::Error as i64;
 
 /// Totals per series, kept up to date by reading only what came since the last snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    segments: BTreeMap<u64, SegmentTotals>,
+    /// By file: a compacted segment has the id of one that it stands for.
+    segments: BTreeMap<String, SegmentTotals>,
     /// Next sequence and manifest version of the newest snapshot that was looked at.
     newest: (u64, u64),
     /// That snapshot was read to its end.
@@ -34,7 +36,35 @@ pub struct Catalog {
 #[derive(Clone, Debug, Default)]
 struct SegmentTotals {
     frames: usize,
-    series: BTreeMap<Series, Totals>,
+    series: BTreeMap<Series, Known>,
+}
+
+/// What is known of a series of a segment.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    totals: Totals,
+    kinds: Kinds,
+}
+
+/// Which kinds the spans of a series are of; none if there is no span among its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// Whether no event is a span.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The kinds, in the order of their codes.
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        (0..8).filter(move |code| self.0 >> code & 1 == 1).filter_map(Kind::from_code)
+    }
+
+    fn insert(&mut self, code: i64) {
+        self.0 |= 1 << code.clamp(0, 7);
+    }
 }
 
 impl Totals {
@@ -43,6 +73,18 @@ impl Totals {
         self.errors += other.errors;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
+    }
+}
+
+impl Known {
+    fn of(totals: SeriesTotals) -> (Series, Known) {
+        let SeriesTotals { series, events, errors, first, last, kinds } = totals;
+        (series, Known { totals: Totals { events, errors, first, last }, kinds: Kinds(kinds) })
+    }
+
+    fn add(&mut self, other: &Known) {
+        self.totals.add(&other.totals);
+        self.kinds.0 |= other.kinds.0;
     }
 }
 
@@ -75,10 +117,16 @@ impl Catalog {
             return Ok(());
         }
         (self.newest, self.complete) = (newest, false);
-        self.segments.retain(|id, _| source.segments.iter().any(|s| s.id() == *id));
+        self.segments.retain(|name, _| source.segments.iter().any(|s| s.file_name() == name));
         for segment in source.segments {
-            let known = self.segments.entry(segment.id()).or_default();
+            let known = self.segments.entry(segment.file_name().to_owned()).or_default();
             if known.frames >= segment.frames_visible() {
+                continue;
+            }
+            if let Some(totals) = segment.series_totals()? {
+                guard.check(0)?;
+                known.series = totals.into_iter().map(Known::of).collect();
+                known.frames = segment.frames_visible();
                 continue;
             }
             let directory = segment.directory()?;
@@ -87,11 +135,11 @@ impl Catalog {
                     break;
                 };
                 guard.check(0)?;
-                for (series, totals) in read(segment, entry)? {
+                for (series, more) in read(segment, entry)? {
                     match known.series.get_mut(&series) {
-                        Some(sum) => sum.add(&totals),
+                        Some(sum) => sum.add(&more),
                         None => {
-                            known.series.insert(series, totals);
+                            known.series.insert(series, more);
                         }
                     }
                 }
@@ -106,9 +154,9 @@ impl Catalog {
     #[must_use]
     pub fn sources(&self) -> Vec<(String, Totals)> {
         let mut sources: BTreeMap<&str, Totals> = BTreeMap::new();
-        for (series, totals) in self.segments.values().flat_map(|s| &s.series) {
+        for (series, known) in self.segments.values().flat_map(|s| &s.series) {
             let sum = sources.entry(&series.source);
-            sum.and_modify(|sum| sum.add(totals)).or_insert(*totals);
+            sum.and_modify(|sum| sum.add(&known.totals)).or_insert(known.totals);
         }
         sources.into_iter().map(|(name, totals)| (name.to_owned(), totals)).collect()
     }
@@ -117,42 +165,70 @@ impl Catalog {
     #[must_use]
     pub fn types(&self, source: Option<&str>) -> Vec<(Series, Totals)> {
         let mut types: BTreeMap<&Series, Totals> = BTreeMap::new();
-        for (series, totals) in self.segments.values().flat_map(|s| &s.series) {
+        for (series, known) in self.segments.values().flat_map(|s| &s.series) {
             if source.is_none_or(|s| s == series.source) {
                 let sum = types.entry(series);
-                sum.and_modify(|sum| sum.add(totals)).or_insert(*totals);
+                sum.and_modify(|sum| sum.add(&known.totals)).or_insert(known.totals);
             }
         }
         types.into_iter().map(|(series, totals)| (series.clone(), totals)).collect()
     }
+
+    /// The series that have spans, of one source or of all, with the kinds of these spans, sorted by
+    /// (source, type).
+    #[must_use]
+    pub fn operations(&self, source: Option<&str>) -> Vec<(Series, Kinds)> {
+        let mut operations: BTreeMap<&Series, Kinds> = BTreeMap::new();
+        for (series, known) in self.segments.values().flat_map(|s| &s.series) {
+            if !known.kinds.is_empty() && source.is_none_or(|s| s == series.source) {
+                operations.entry(series).or_default().0 |= known.kinds.0;
+            }
+        }
+        operations.into_iter().map(|(series, kinds)| (series.clone(), kinds)).collect()
+    }
+
+    /// The sources that have spans, sorted.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        let series = self.segments.values().flat_map(|s| &s.series);
+        let services = series.filter(|(_, known)| !known.kinds.is_empty());
+        let services: BTreeSet<&str> = services.map(|(s, _)| s.source.as_str()).collect();
+        services.into_iter().map(str::to_owned).collect()
+    }
 }
 
-fn read(segment: &impl Segment, entry: &FrameEntry) -> Result<Vec<(Series, Totals)>> {
+fn read(segment: &impl Segment, entry: &FrameEntry) -> Result<Vec<(Series, Known)>> {
     let (header, view) = segment.read(entry)?;
     let mut columns = Columns::new(&header, &view);
     totals(&mut columns).map_err(|error| damaged(error, segment, entry))
 }
 
-/// The totals of the series of a frame.
-fn totals(columns: &mut Columns<'_>) -> Result<Vec<(Series, Totals)>> {
+/// What a frame says of its series.
+fn totals(columns: &mut Columns<'_>) -> Result<Vec<(Series, Known)>> {
     let grouping = Grouping::new(columns, By { source: true, event_type: true, minute: false })?;
     let times = columns.every_int(Table::Events, Field::Time)?;
     let status = columns.field_ints(Table::Events, Field::Status)?;
     let severity = columns.field_ints(Table::Events, Field::SeverityNumber)?;
-    let mut groups: Packed<Totals> = Packed::default();
+    let signals = columns.every_int(Table::Events, Field::Signal)?;
+    let kinds = columns.field_ints(Table::Events, Field::Kind)?;
+    let mut groups: Packed<Known> = Packed::default();
     for (row, time) in times.values.iter().enumerate() {
         let value = |ints: &Option<std::rc::Rc<crate::column::Ints>>| {
             ints.as_ref().and_then(|i| i.values.get(row)).copied().unwrap_or(0)
         };
         let error = value(&status) == STATUS_ERROR || value(&severity) >= SEVERITY_ERROR;
         let time = Timestamp(*time);
-        let one = Totals { events: 1, errors: u64::from(error), first: time, last: time };
+        let totals = Totals { events: 1, errors: u64::from(error), first: time, last: time };
+        let mut one = Known { totals, kinds: Kinds::default() };
+        if signals.values.get(row) == Some(&(Signal::Span as i64)) {
+            one.kinds.insert(value(&kinds));
+        }
         groups.entry(grouping.key(row)).and_modify(|sum| sum.add(&one)).or_insert(one);
     }
-    let named = |(key, totals): (u64, Totals)| {
+    let named = |(key, known): (u64, Known)| {
         let names = grouping.names(key)?;
         let text = |name: Option<&str>| name.unwrap_or_default().to_owned();
-        Ok((Series { source: text(names.source), event_type: text(names.event_type) }, totals))
+        Ok((Series { source: text(names.source), event_type: text(names.event_type) }, known))
     };
     groups.into_iter().map(named).collect()
 }

@@ -274,6 +274,10 @@ fn tested(column: &Column, check: &Check, rows: &Selection) -> Outcome {
                 _ => 0,
             })
         }
+        (Values::Ints(ints), Check::Code(code, equal)) if column.form == Form::Code => {
+            let passes = |value: i64| PRESENT | if (value == *code) == *equal { HIT } else { MISS };
+            Outcome::of(rows, |row| passes(ints.values.get(row).copied().unwrap_or(0)))
+        }
         (Values::Texts(texts), _) => {
             let mut memo = vec![0u8; texts.offsets.len().saturating_sub(1)];
             Outcome::of(rows, |row| {

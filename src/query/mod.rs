@@ -8,17 +8,21 @@
 //!    selections.
 //! 4. The merge keeps the best by (time, sequence) (QRY-1) and stops when nothing can beat them;
 //!    only those become [`Event`]s.
+//! 5. Counts, series of points, values, traces found and dependencies are made from columns alone.
 
 mod ast;
 mod catalog;
 mod comparison;
 mod count;
 mod decoded;
+mod dependencies;
 mod display;
 mod evaluate;
 mod explain;
+mod find_traces;
 mod groups;
 mod guard;
+mod ids;
 mod lexer;
 mod lookup;
 mod nested;
@@ -30,21 +34,29 @@ mod request;
 mod scan;
 mod search;
 mod selection;
+mod series;
 mod size;
 mod source;
 mod text;
+mod traces;
 mod unit;
 mod value;
+mod values;
 
 pub use ast::{
     AttributeScope, Comparison, Expr, Intrinsic, Literal, Operand, Operator, Reference, Word,
 };
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Kinds};
+pub use dependencies::{Dependencies, Dependency};
 pub use explain::Explain;
+pub use find_traces::FoundTraces;
 pub use plan::Steps;
 pub use request::{Condition, Cursor, Order, Query};
 pub use scan::Selected;
+pub use series::{Point, PointSeries, SeriesAnswer, SeriesBy};
+pub use traces::Traces;
 pub use unit::{Scan, ScanUnit};
+pub use values::{TopValues, ValueCount};
 
 use crate::column::Series;
 use crate::error::{Error, Result};

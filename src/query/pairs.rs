@@ -10,11 +10,11 @@ use crate::query::selection::Selection;
 use crate::query::value::{Number, Scalar, pair_holds};
 
 /// The values of one row.
-type Values = Vec<Owned>;
+pub(super) type Values = Vec<Owned>;
 
 /// A value that outlives its column.
 #[derive(Clone)]
-enum Owned {
+pub(super) enum Owned {
     Text(Vec<u8>),
     Id(Vec<u8>),
     Plain(Scalar<'static>),
@@ -32,7 +32,7 @@ impl Owned {
         }
     }
 
-    fn scalar(&self) -> Scalar<'_> {
+    pub(super) fn scalar(&self) -> Scalar<'_> {
         match self {
             Owned::Text(text) => Scalar::Text(text),
             Owned::Id(id) => Scalar::Id(id),
@@ -66,7 +66,7 @@ pub(super) fn select(
 }
 
 /// The values of each event; none outside `within`.
-fn reference(
+pub(super) fn reference(
     columns: &mut Columns<'_>,
     reference: &Reference,
     within: &Selection,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::column::BatchView;
+use crate::column::{BatchView, SeriesTotals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::FrameHeader;
 use crate::segment::{Directory, FrameEntry};
@@ -30,6 +30,10 @@ pub(super) trait Segment {
     fn directory(&self) -> Result<Arc<Directory>>;
     /// How many of the directory's frames may be seen.
     fn frames_visible(&self) -> usize;
+    /// Totals per series, if the segment has them at hand.
+    fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
+        Ok(None)
+    }
     /// Reads a frame.
     fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)>;
 }
@@ -97,6 +101,10 @@ impl Segment for SegmentView {
 
     fn frames_visible(&self) -> usize {
         self.frames_visible()
+    }
+
+    fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
+        self.series_totals()
     }
 
     fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {

@@ -75,6 +75,7 @@ impl BlockWriter {
                     sum.errors += totals.errors;
                     sum.first = sum.first.min(totals.first);
                     sum.last = sum.last.max(totals.last);
+                    sum.kinds |= totals.kinds;
                 })
                 .or_insert_with(|| totals.clone());
         }

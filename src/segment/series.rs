@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::time::Timestamp;
 
-/// The section's bytes: of each series its names, events, errors, first and last time.
+/// The section's bytes: of each series its names, events, errors, kinds, first and last time.
 #[must_use]
 pub fn encode_series(totals: &[SeriesTotals]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -19,6 +19,7 @@ pub fn encode_series(totals: &[SeriesTotals]) -> Vec<u8> {
         }
         put_varint(&mut out, t.events);
         put_varint(&mut out, t.errors);
+        out.push(t.kinds);
         put_varint(&mut out, zigzag(t.first.0));
         put_varint(&mut out, t.last.0.wrapping_sub(t.first.0) as u64);
     }
@@ -32,7 +33,7 @@ pub fn decode_series(bytes: &[u8]) -> Result<Vec<SeriesTotals>> {
     let mut totals: Vec<SeriesTotals> = Vec::new();
     for _ in 0..count {
         let series = Series { source: text(&mut c)?, event_type: text(&mut c)? };
-        let (events, errors) = (c.varint()?, c.varint()?);
+        let (events, errors, kinds) = (c.varint()?, c.varint()?, c.u8()?);
         let first = unzigzag(c.varint()?);
         let last = first.wrapping_add(c.varint()? as i64);
         if last < first || errors > events || events == 0 {
@@ -42,7 +43,7 @@ pub fn decode_series(bytes: &[u8]) -> Result<Vec<SeriesTotals>> {
             return Err(c.error("series out of order or twice"));
         }
         let (first, last) = (Timestamp(first), Timestamp(last));
-        totals.push(SeriesTotals { series, events, errors, first, last });
+        totals.push(SeriesTotals { series, events, errors, first, last, kinds });
     }
     c.finish()?;
     Ok(totals)
@@ -67,6 +68,7 @@ mod tests {
             errors,
             first: Timestamp(-5),
             last: Timestamp(7),
+            kinds: 5,
         };
         let totals = vec![one("a", 3, 1), one("b", 1, 0)];
         let bytes = encode_series(&totals);

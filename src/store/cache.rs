@@ -28,8 +28,8 @@ struct Held {
 }
 
 impl DirectoryCache {
-    /// The directory of the segment with this salt, read by `load` if it is not here. Two readers may load at once;
-    /// the lock is not held meanwhile.
+    /// The directory of the segment with this salt, read by `load` if it is not here. Two readers may
+    /// load at once; the lock is not held meanwhile.
     pub(crate) fn get(
         &self,
         salt: u64,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::column::BatchView;
+use crate::column::{BatchView, SeriesTotals};
 use crate::error::Result;
 use crate::event::TraceId;
 use crate::format::frame::FrameHeader;
@@ -75,6 +75,12 @@ impl SegmentView {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.visible.segment.segment_id
+    }
+
+    /// Whether it holds blocks, made by compaction, instead of batches as they came.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.visible.segment.compacted
     }
 
     /// Its file's name.
@@ -162,6 +168,11 @@ impl SegmentView {
         let hash = trace_hash(id);
         let directory = self.directory()?;
         Ok(self.frames(&directory).any(|f| f.traces.may_contain(hash)))
+    }
+
+    /// Totals per series of a compacted segment, without reading an event.
+    pub fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
+        self.visible.segment.series_totals(&self.context)
     }
 
     /// A frame's header and payload as stored, checked as by [`SegmentView::read`].

@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::codec::crc32;
-use crate::column::BatchView;
+use crate::column::{BatchView, SeriesTotals};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::{SECTION_DIRECTORY, SECTION_TIME_INDEX, Section};
+use crate::format::footer::{SECTION_DIRECTORY, SECTION_SERIES, SECTION_TIME_INDEX, Section};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
-use crate::segment::tail::{check_crc, find_section, open_directory};
+use crate::segment::series::decode_series;
+use crate::segment::tail::{check_crc, damaged, find_section, open_directory};
 use crate::segment::{Directory, FrameEntry, SegmentSummary, TimeIndex};
 use crate::storage::{File, Region, Storage, read_exact_at};
 use crate::store::cache::DirectoryCache;
@@ -125,6 +126,17 @@ impl Segment {
             .and_then(|()| TimeIndex::new(stored))
             .map(Some)
             .map_err(|e| e.in_file(&self.pin.name).at(section.offset))
+    }
+
+    /// The totals per series of a compacted segment.
+    pub(crate) fn series_totals(&self, context: &ReadContext) -> Result<Option<Vec<SeriesTotals>>> {
+        let Form::Sealed { sections, .. } = &self.form else { return Ok(None) };
+        let Some(section) = find_section(sections, SECTION_SERIES) else { return Ok(None) };
+        let stored = self.section(section, context)?;
+        check_crc(section, &stored)
+            .and_then(|()| decode_series(&stored).map_err(|e| damaged(e, section.offset)))
+            .map(Some)
+            .map_err(|e| e.in_file(&self.pin.name))
     }
 
     fn section(&self, section: &Section, context: &ReadContext) -> Result<Region> {

@@ -46,7 +46,8 @@ fn a_block_is_what_the_text_says() {
     assert_eq!(rows, [1, 0, 40, 0, 0]);
     assert_eq!(h.varint().unwrap(), 0, "every event has every column");
     let items = format_document().table_of("part");
-    let entry = items.iter().skip_while(|i| !i[0].starts_with("table, field")).map(|i| &i[0]);
+    let entry =
+        items.iter().skip_while(|i| !i[0].starts_with("table, field, type, key")).map(|i| &i[0]);
     let entry: Vec<_> = entry.take(5).map(String::as_str).collect();
     assert_eq!(entry[1..], ["body length", "stored length", "tail length", "crc"]);
     for _ in 0..h.varint().unwrap() {

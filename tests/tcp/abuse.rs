@@ -270,7 +270,7 @@ async fn what_is_no_hello_is_refused() {
         ("zeroes", vec![0; 64], Unsupported, Some("type")),
         (
             "TLS",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 padding".to_vec(),
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and what follows in a hello".to_vec(),
             Invalid,
             Some("reserved"),
         ),

@@ -2,8 +2,8 @@
 //! protocols into batches.
 //!
 //! [`run`] reads the command line and calls one of `commands`; `terminal` draws for people. The
-//! gateways (`http`, `otlp`, `json`) know nothing of the command line. A library and not only a
-//! binary so that benches and fuzzers reach the decoders.
+//! gateways (`http`, `otlp`, `jaeger`, `json`) know nothing of the command line. A library and not
+//! only a binary so that benches and fuzzers reach the decoders.
 
 mod commands;
 mod config;
@@ -11,10 +11,12 @@ mod descriptors;
 mod exit;
 pub mod http;
 mod interrupt;
+pub mod jaeger;
 pub mod json;
 pub mod otlp;
 mod shop;
 mod terminal;
+mod trace_id;
 
 use std::process::ExitCode;
 

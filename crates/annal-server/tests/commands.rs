@@ -141,6 +141,7 @@ fn exit_codes_say_what_happened() {
         "{\"count\":0}\n"
     );
     expect(1, &["trace", nothing, "--data", data]);
+    expect(1, &["trace", "0000000000000001", "--data", data]);
     expect(2, &["query", "--data", data, "--since", "yesterday"]);
     expect(2, &["query", "--data", data, "--limit", "-1"]);
     expect(2, &["query", "--data", data, "--url", "http://127.0.0.1:1"]);
@@ -303,6 +304,21 @@ fn the_demo_fills_a_store_and_shows_a_trace_and_what_to_try() {
     assert_eq!(count(&data), 5_000);
     expect(0, &arguments);
     assert_eq!(count(&data), 5_000, "a store that holds events gets no more of them");
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = annal();
+    demo.args(["demo", "--no-serve", "--events", "50000000"]).env("TMPDIR", temporary.path());
+    let mut child = demo.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let kept = temporary.path().join(format!("annal-demo-{}", child.id()));
+    while !kept.join("log-0000000000000001.seg").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    support::signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!kept.exists());
 }
 
 #[test]

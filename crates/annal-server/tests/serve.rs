@@ -83,6 +83,7 @@ fn batch(number: u64) -> Batch {
     for i in 0..500 {
         let time = Timestamp(1_661_169_600_000_000_000 + (number * 500 + i) as i64);
         let noise = (number * 500 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let noise = (noise ^ (noise >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let id = annal::event::Value::Int(noise as i64);
         let attributes = vec![annal::event::Attribute::new("id", id)];
         let (source, event_type) = ("cart".into(), "x".into());
@@ -128,14 +129,22 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     assert_eq!(server.terminate().0, Some(0));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_server_whose_storage_fails_says_why_and_ends_with_5() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("store");
-    // The second segment would be larger than a file may become.
-    let server = Server::start_after("trap '' XFSZ; ulimit -f 4096", &data, &[]);
-    let sent = run(&["generate", "--events", "200000", "--url", &server.tcp]);
+    let server = Server::start_after("trap '' XFSZ", &data, &[]);
+    expect(0, &["generate", "--events", "10", "--url", &server.tcp]);
+    // The segment is there; from here on the system refuses to write to most of it.
+    let limit = Rlimit { current: Some(8_192), maximum: Some(8_192) };
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    prlimit(pid, Resource::Fsize, limit).unwrap();
+    let sent = run(&["generate", "--events", "20000", "--url", &server.tcp]);
     assert_eq!(sent.status.code(), Some(5), "{}", stderr(&sent));
+    let row = "annal_rejected_total{protocol=\"tcp\",reason=\"Poisoned\"}";
+    assert!(metric(&server.http, row) > 0, "what could not become durable is counted");
     let (code, said) = server.ended();
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("annal: storage failed (") && said.contains("File too large"), "{said}");
@@ -146,7 +155,7 @@ fn a_server_whose_storage_fails_says_why_and_ends_with_5() {
 fn what_is_refused_over_tcp_stands_on_the_page_of_metrics() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&directory.path().join("store"));
-    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 padding";
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and what follows in a hello";
     let said: [(&str, &[u8]); 2] =
         [("Unsupported", b"GET / HTTP/1.1\r\nHost: annal\r\n\r\n"), ("Invalid", tls)];
     for (reason, bytes) in said {

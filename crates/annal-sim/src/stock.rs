@@ -100,9 +100,9 @@ impl Stock {
         for segment in snapshot.segments() {
             let directory = segment.directory()?;
             for entry in segment.frames(&directory) {
-                if let Some(stored) =
-                    seen.get(&entry.first_sequence).filter(|s| !deep && s.events == entry.events)
-                {
+                let known = seen.get(&entry.first_sequence);
+                let may_know = !deep && !segment.is_compacted();
+                if let Some(stored) = known.filter(|s| may_know && s.events == entry.events) {
                     contents.push(*stored);
                     continue;
                 }

@@ -92,7 +92,7 @@ fn every_message_leads_back_to_itself() {
 fn no_deadline_goes_beyond_the_age_of_a_servers_snapshots() {
     let asked = |deadline_ms| {
         let query = Query { deadline_ms, ..Query::default() };
-        QueryText::of(&query).to_query().unwrap().deadline_ms
+        QueryText::of(&query).unwrap().to_query().unwrap().deadline_ms
     };
     assert_eq!(asked(899_999), 899_999);
     assert_eq!(asked(900_000), 900_000);

@@ -50,7 +50,7 @@ pub(crate) struct Job {
 }
 
 /// Consecutive rows of a frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Piece {
     segment: usize,
     frame: usize,
@@ -66,12 +66,6 @@ struct Source {
     held: Option<(usize, usize, FrameHeader, BatchView)>,
     /// The first event that is in no block yet.
     next: Piece,
-}
-
-impl Default for Piece {
-    fn default() -> Piece {
-        Piece { segment: 0, frame: 0, start: 0, end: 0 }
-    }
 }
 
 /// An input that is being read.
@@ -152,7 +146,8 @@ impl Job {
             raw += view.raw_bytes() * (end - start) / view.events().max(1);
             let goes_on = next_sequence.is_none_or(|next| next == sequence);
             let fits = self.gather.fits(view) && raw <= limits::BATCH_RAW_BYTES_MAX;
-            if !pieces.is_empty() && !(goes_on && fits) {
+            let may_follow = goes_on && fits;
+            if !pieces.is_empty() && !may_follow {
                 return Ok(pieces);
             }
             self.gather.add(header, view, start..end)?;

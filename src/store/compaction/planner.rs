@@ -2,8 +2,8 @@
 //!
 //! 1. Log segments become level 1: as soon as they make a large file together, or when nothing more
 //!    has come for a while, so that a quiet store settles.
-//! 2. Neighbours of level 1 and 2 that are small beside each other become one of level 2, so that each
-//!    event is written about as often as the logarithm of the store's size.
+//! 2. Neighbours of level 1 and 2 that are of about the same size become one of level 2, so that
+//!    each event is written about as often as the logarithm of the store's size.
 //!
 //! Jobs take whole neighbouring segments, so that what remains is in the order of the log, and
 //! retention goes on taking the oldest.

@@ -12,6 +12,7 @@ use super::generate::batches;
 use super::serve;
 use crate::config::Settings;
 use crate::exit::{self, Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::terminal::{Paint, Progress, bytes, count, duration, rate};
 
 /// Generates a shop's events, serves them, and says what to try.
@@ -54,7 +55,9 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 fn demo(args: &Args, directory: &std::path::Path) -> Outcome {
-    let trace = fill(args, directory)?;
+    // Before anything is made: what an interrupted demo leaves behind goes all the same.
+    let interrupt = Interrupt::watch();
+    let trace = fill(args, directory, &interrupt)?;
     let http = free(args.http.as_deref(), super::target::HTTP_DEFAULT)?;
     let tcp = free(args.tcp.as_deref(), super::target::TCP_DEFAULT)?;
     what_to_try(&http, &tcp, trace)?;
@@ -71,7 +74,11 @@ fn demo(args: &Args, directory: &std::path::Path) -> Outcome {
 }
 
 /// Makes the events up, stores them, and draws one trace that went wrong.
-fn fill(args: &Args, directory: &std::path::Path) -> Outcome<Option<TraceId>> {
+fn fill(
+    args: &Args,
+    directory: &std::path::Path,
+    interrupt: &Interrupt,
+) -> Outcome<Option<TraceId>> {
     let clock = SystemClock::new();
     // The day has just ended.
     let start = Timestamp(clock.now().as_ns() - DAY_NS - DAY_NS / 1_440);
@@ -79,7 +86,7 @@ fn fill(args: &Args, directory: &std::path::Path) -> Outcome<Option<TraceId>> {
     if store.snapshot().next_sequence() > 1 && args.data.is_some() {
         eprintln!("annal: {} holds events already: none are made up", directory.display());
     } else {
-        make_up(args, start, &store, &clock)?;
+        make_up(args, start, &store, &clock, interrupt)?;
     }
     let trace = failed_trace(&store)?;
     if let Some(id) = trace {
@@ -92,12 +99,22 @@ fn fill(args: &Args, directory: &std::path::Path) -> Outcome<Option<TraceId>> {
     Ok(trace)
 }
 
-fn make_up(args: &Args, start: Timestamp, store: &Store, clock: &SystemClock) -> Outcome<()> {
+fn make_up(
+    args: &Args,
+    start: Timestamp,
+    store: &Store,
+    clock: &SystemClock,
+    interrupt: &Interrupt,
+) -> Outcome<()> {
     let progress = Progress::bytes(None);
     let mut builder = BatchBuilder::new();
     let (mut made, mut stored) = (0u64, 0u64);
     let mut before = None;
     for events in batches(args.seed, start, args.events) {
+        if interrupt.is_set() {
+            progress.finish();
+            return Err(Failure::new(exit::INTERRUPTED, "interrupted"));
+        }
         events.iter().try_for_each(|event| builder.push(event))?;
         let batch = builder.finish()?;
         made += events.len() as u64;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use annal::time::{Clock, SystemClock};
-use annal::{BatchBuilder, Event, Timestamp};
+use annal::{Batch, BatchBuilder, Event, Timestamp};
 
 use super::import::{Format, random_id};
 use super::sink::{Destination, Sink};
@@ -161,7 +161,7 @@ fn shift(event: &mut Event, ns: i64) {
 /// Where the events go.
 enum Target {
     File { out: Box<dyn Write>, format: Format, written: u64, line: Vec<u8> },
-    Sink { sink: Sink, builder: Box<BatchBuilder> },
+    Sink { sink: Sink, builder: Box<BatchBuilder>, sent: u64 },
 }
 
 impl Target {
@@ -178,7 +178,7 @@ impl Target {
 
     fn sink(mut sink: Sink) -> Outcome<Target> {
         sink.begin(random_id()?)?;
-        Ok(Target::Sink { sink, builder: Box::default() })
+        Ok(Target::Sink { sink, builder: Box::default(), sent: 0 })
     }
 
     fn take(&mut self, events: &[Event]) -> Outcome<()> {
@@ -201,15 +201,19 @@ impl Target {
                     *written += 4 + u64::from(length);
                 }
             }
-            Target::Sink { sink, builder } => {
+            Target::Sink { sink, builder, sent } => {
+                let mut send = |batch: Batch| {
+                    *sent += batch.frame_bytes();
+                    sink.send(batch)
+                };
                 for event in events {
                     builder.push(event)?;
                     if builder.is_full() {
-                        sink.send(builder.finish()?)?;
+                        send(builder.finish()?)?;
                     }
                 }
                 if builder.events() > 0 {
-                    sink.send(builder.finish()?)?;
+                    send(builder.finish()?)?;
                 }
             }
         }
@@ -219,7 +223,7 @@ impl Target {
     fn bytes(&self) -> u64 {
         match self {
             Target::File { written, .. } => *written,
-            Target::Sink { .. } => 0,
+            Target::Sink { sent, .. } => *sent,
         }
     }
 

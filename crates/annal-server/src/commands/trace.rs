@@ -13,7 +13,7 @@ use crate::terminal::{Canvas, Paint, TraceTree, width};
 /// Draws a trace as a tree, with its logs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The trace id, 32 hex digits.
+    /// The trace id: 32 hex digits, or 16 for ids of 64 bits.
     id: String,
     #[command(flatten)]
     target: Target,

@@ -16,9 +16,9 @@ use super::errors::{HttpError, json};
 use super::params::{Params, trace_id};
 use crate::json::{write_event, write_text};
 
-type Answered = Result<Response, HttpError>;
+pub(super) type Answered = Result<Response, HttpError>;
 /// A part of the path; what is wrong with it is told as all errors are.
-type PathText = Result<Path<String>, PathRejection>;
+pub(super) type PathText = Result<Path<String>, PathRejection>;
 
 /// Turns the flag of a query when its client has gone: the handler is dropped then.
 struct Cancel(Arc<AtomicBool>);
@@ -154,31 +154,40 @@ pub(super) async fn types(State(app): State<App>, RawQuery(query): RawQuery) -> 
     Ok(json(app.shared.unsent.body(out)?))
 }
 
-fn text(part: PathText, field: &str) -> Result<String> {
+pub(super) fn text(part: PathText, field: &str) -> Result<String> {
     let Path(text) = part.map_err(|e| Error::invalid(e.body_text()).in_field(field))?;
     Ok(text)
 }
 
 /// Runs a query on a query thread until it is answered or its client has gone.
-async fn answer(
+pub(super) async fn answer(
     app: &App,
-    mut query: Query,
+    query: Query,
     work: impl FnOnce(Snapshot, Query) -> Result<(Vec<u8>, Scanned)> + Send + 'static,
 ) -> Answered {
-    let cancel = Cancel(Arc::default());
-    query.cancel = Some(cancel.0.clone());
     let unsent = app.shared.unsent.clone();
-    let answered = app.ingest()?.query(move |snapshot| {
+    let body = run(app, query, move |snapshot, query| {
         let (answer, scanned) = work(snapshot, query)?;
         // On the thread still: no more than one answer a thread waits for this.
         Ok((unsent.body(answer)?, scanned))
     });
-    let answered = answered.await;
+    body.await.map(json)
+}
+
+/// As [`answer`], for whatever the work makes.
+pub(super) async fn run<T: Send + 'static>(
+    app: &App,
+    mut query: Query,
+    work: impl FnOnce(Snapshot, Query) -> Result<(T, Scanned)> + Send + 'static,
+) -> Result<T, HttpError> {
+    let cancel = Cancel(Arc::default());
+    query.cancel = Some(cancel.0.clone());
+    let answered = app.ingest()?.query(move |snapshot| work(snapshot, query)).await;
     drop(cancel);
     match answered {
-        Ok((body, scanned)) => {
+        Ok((made, scanned)) => {
             app.shared.counters.queried(true, &scanned);
-            Ok(json(body))
+            Ok(made)
         }
         Err(error) => {
             app.shared.counters.queried(false, &Scanned::default());
@@ -190,7 +199,7 @@ async fn answer(
 /// Reads what is new since the last look, then the lists. One request reads at a time, and takes
 /// one query thread for that; the others wait for it and then find most or all of it read. If
 /// nothing is new no thread is needed.
-async fn catalog<T: Send + 'static>(
+pub(super) async fn catalog<T: Send + 'static>(
     app: &App,
     read: impl FnOnce(&Catalog) -> T + Send + 'static,
 ) -> Result<T> {
@@ -225,7 +234,7 @@ fn write_events(out: &mut Vec<u8>, events: &[Event]) {
     write_list(out, events, write_event);
 }
 
-fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+pub(super) fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
     out.push(b'[');
     for (i, item) in items.iter().enumerate() {
         if i > 0 {
@@ -261,7 +270,7 @@ fn write_totals(out: &mut Vec<u8>, totals: &Totals) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn write_scanned(out: &mut Vec<u8>, scanned: &Scanned) {
+pub(super) fn write_scanned(out: &mut Vec<u8>, scanned: &Scanned) {
     let text = format!(
         ",\"scanned\":{{\"segments\":{},\"segments_pruned\":{},\"frames\":{},\"frames_pruned\":{},\
          \"events_read\":{},\"events_matched\":{},\"bytes_read\":{}}}",

@@ -46,6 +46,13 @@ impl HttpError {
     }
 }
 
+impl HttpError {
+    /// The status and what is wrong, for interfaces that say it in words of their own.
+    pub(super) fn parts(&self) -> (StatusCode, &Error) {
+        (self.status, &self.error)
+    }
+}
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut body = b"{\"error\":{\"kind\":".to_vec();

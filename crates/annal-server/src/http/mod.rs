@@ -6,18 +6,20 @@
 //! 3. What comes in (`otlp`, `ndjson`) is admitted before its body is read (`body`), decoded, and
 //!    acknowledged when it is durable (COM-1).
 //! 4. What is asked (`answers`) is read from the URL (`params`) and runs on a query thread; a client
-//!    that goes away cancels it. What clients have not read yet is bounded (`unsent`), and who does
-//!    not read is cut off (`patient`).
+//!    that goes away cancels it. `red` asks for series, `jaeger` in Jaeger's words. What clients have
+//!    not read yet is bounded (`unsent`), and who does not read is cut off (`patient`).
 
 mod answers;
 mod body;
 mod connection;
 mod errors;
+mod jaeger;
 mod metrics;
 mod ndjson;
 mod otlp;
 mod params;
 mod patient;
+mod red;
 mod routes;
 mod unsent;
 mod work;

@@ -15,14 +15,11 @@ pub(super) struct Params {
 impl Params {
     /// Reads `a=1&b=2`, with `%` and `+` decoded.
     pub(super) fn parse(query: Option<&str>) -> Result<Params> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
-            if pairs.iter().any(|(known, _)| *known == name) {
-                return Err(Error::invalid("given twice").in_field(name));
+        let pairs = pairs(query)?;
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if pairs.iter().take(at).any(|(known, _)| known == name) {
+                return Err(Error::invalid("given twice").in_field(name.clone()));
             }
-            pairs.push((name, value));
         }
         Ok(Params { pairs })
     }
@@ -49,7 +46,7 @@ impl Params {
         let mut query = Query::default();
         for (name, end) in [("since", &mut query.range.since), ("until", &mut query.range.until)] {
             if let Some(text) = self.take(name) {
-                *end = parse_time(&text, now).map_err(|e| e.in_field(name))?;
+                *end = parse_time(&with_plus(text), now).map_err(|e| e.in_field(name))?;
             }
         }
         query.source = self.take("source");
@@ -91,11 +88,31 @@ impl Params {
     }
 }
 
+/// All pairs of a URL's query part in their order, `%` and `+` decoded; a name may come again.
+pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
 /// A trace id in a URL: hex, 32 digits, or 16 for ids of 64 bits.
 pub(super) fn trace_id(hex: &str) -> Result<TraceId> {
-    let padded = if hex.len() == 16 { format!("{:0>32}", hex) } else { hex.to_owned() };
     let bad = || Error::invalid(format!("{hex:?} is no trace id in hex")).in_field("trace");
-    TraceId::from_hex(&padded).ok_or_else(bad)
+    crate::trace_id::parse(hex).ok_or_else(bad)
+}
+
+/// An offset's `+` that was not encoded came out as a space: `2022-08-22T14:00:00 02:00`.
+fn with_plus(mut time: String) -> String {
+    if let Some(at) = time.len().checked_sub("+02:00".len())
+        && time.get(at..).is_some_and(|offset| offset.starts_with(' ') && offset.contains(':'))
+    {
+        time.replace_range(at..=at, "+");
+    }
+    time
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -145,6 +162,14 @@ mod tests {
         assert_eq!((query.limit, query.order), (7, Order::Oldest));
         assert_eq!(query.cursor.map(|c| c.sequence), Some(6));
         assert!(query.trace.is_some() && query.signal == Some(Signal::Span));
+    }
+
+    #[test]
+    fn an_offset_from_utc_may_stand_in_a_url_as_it_is_written() {
+        for time in ["2022-08-22T14:00:00+02:00", "2022-08-22T14:00:00%2B02:00"] {
+            assert_eq!(query(&format!("since={time}")).unwrap().range.since, NOW, "{time}");
+        }
+        assert_eq!(query("since=2022-08-22+12:00:00Z").unwrap().range.since, NOW);
     }
 
     #[test]

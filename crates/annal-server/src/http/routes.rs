@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::errors::{HttpError, with_type};
-use super::{App, answers, metrics, ndjson, otlp};
+use super::{App, answers, jaeger, metrics, ndjson, otlp, red};
 
 /// All routes. OTLP's stand also under `/otlp`, where exporters with a path in their endpoint look.
 pub(super) fn router(app: App) -> Router {
@@ -24,6 +24,13 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/v1/traces/{id}", get(answers::trace))
         .route("/api/v1/sources", get(answers::sources))
         .route("/api/v1/types", get(answers::types))
+        .route("/api/v1/red", get(red::red))
+        .route("/jaeger/api/services", get(jaeger::services))
+        .route("/jaeger/api/services/{service}/operations", get(jaeger::operation_names))
+        .route("/jaeger/api/operations", get(jaeger::operations))
+        .route("/jaeger/api/traces", get(jaeger::traces))
+        .route("/jaeger/api/traces/{id}", get(jaeger::trace))
+        .route("/jaeger/api/dependencies", get(jaeger::dependencies))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)

@@ -34,7 +34,8 @@ mod write;
 
 pub(crate) use lines::read_lines;
 pub use read::read_event;
+pub(crate) use write::{name_of_double, write_base64, write_finite, write_integer, write_unsigned};
 pub use write::{write_event, write_text};
 
 /// Integers beyond this lose digits in readers that know doubles only.
-const EXACT_INTEGER_MAX: u64 = 1 << 53;
+pub(crate) const EXACT_INTEGER_MAX: u64 = 1 << 53;

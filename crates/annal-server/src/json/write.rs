@@ -243,13 +243,13 @@ fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
 }
 
 /// A finite double, with a point or an exponent: it is read as a double again.
-pub(super) fn write_finite(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_finite(out: &mut Vec<u8>, value: f64) {
     // The shortest digits that lead back to the same double.
     out.extend_from_slice(format!("{value:?}").as_bytes());
 }
 
 /// What JSON has no number for.
-pub(super) fn name_of_double(value: f64) -> &'static str {
+pub(crate) fn name_of_double(value: f64) -> &'static str {
     match value {
         f64::INFINITY => "Infinity",
         f64::NEG_INFINITY => "-Infinity",
@@ -257,21 +257,22 @@ pub(super) fn name_of_double(value: f64) -> &'static str {
     }
 }
 
-pub(super) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');
 }
 
 /// Appends a signed integer.
-pub(super) fn write_integer(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn write_integer(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
     write_unsigned(out, value.unsigned_abs());
 }
 
-fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
+/// Appends an unsigned integer.
+pub(crate) fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
     let start = out.len();
     loop {
         out.push(b'0' + (value % 10) as u8);
@@ -287,9 +288,12 @@ fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends text in quotes, escaped.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    // Nearly all text is as it is: asked of all bytes at once, which a compiler makes wide.
+    let plain = !rest.iter().fold(false, |any, byte| any | is_escaped(*byte));
+    while let Some(at) = rest.iter().position(|byte| !plain && is_escaped(*byte)) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         if let Some((&byte, tail)) = tail.split_first() {
@@ -299,6 +303,10 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

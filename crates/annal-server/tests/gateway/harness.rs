@@ -228,7 +228,22 @@ pub(crate) fn attribute(key: &str, value: any_value::Value) -> KeyValue {
 }
 
 pub(crate) fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let name = any_value::Value::StringValue("cart".into());
+    request_of("cart", spans)
+}
+
+/// Text as it stands in a URL's query part.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let each = text.bytes().map(|b| match plain(b) {
+        true => char::from(b).to_string(),
+        false => format!("%{b:02X}"),
+    });
+    each.collect()
+}
+
+/// Spans of one service.
+pub(crate) fn request_of(service: &str, spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let name = any_value::Value::StringValue(service.into());
     let resource =
         Resource { attributes: vec![attribute("service.name", name)], ..Resource::default() };
     let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];

@@ -23,6 +23,7 @@ fn stored(number: u64) -> Stored {
         events: 2,
         content: number as usize,
         key: Some(key(number)),
+        compacted: false,
     }
 }
 

@@ -50,15 +50,20 @@ pub(crate) fn decode(chunk: &Chunk, format: Format, now: Timestamp) -> Decoded {
 }
 
 fn decode_lines(chunk: &Chunk, builder: &mut BatchBuilder, now: Timestamp, decoded: &mut Decoded) {
-    let (mut batches, mut lines) = (Vec::new(), 0);
-    let mut each = |line, outcome: Result<()>| match outcome {
-        Ok(()) => lines += 1,
-        Err(error) => decoded.refuse(line, 1, || error.to_string()),
+    let mut batches = Vec::new();
+    let mut each = |line, outcome: Result<()>| {
+        if let Err(error) = outcome {
+            decoded.refuse(line, 1, || error.to_string());
+        }
     };
     let first = chunk.first_record;
     match json::read_lines(&chunk.bytes, first, now, builder, &mut batches, &mut each) {
         Ok(()) => decoded.batches = batches,
-        Err(error) => decoded.refuse(first, lines.max(1), || error.to_string()),
+        Err(error) => {
+            // Nothing of the chunk is stored, whatever was wrong with single lines.
+            decoded.rejected = chunk.records;
+            decoded.refuse(first, 0, || error.to_string());
+        }
     }
 }
 

@@ -147,8 +147,8 @@ fn signal(text: &str) -> Outcome<Signal> {
 
 /// A trace id of the command line.
 pub(super) fn trace_id(text: &str) -> Outcome<TraceId> {
-    TraceId::from_hex(text)
-        .ok_or_else(|| Failure::usage(format!("{text:?} is no trace id: 32 hex digits")))
+    crate::trace_id::parse(text)
+        .ok_or_else(|| Failure::usage(format!("{text:?} is no trace id: 32 or 16 hex digits")))
 }
 
 /// Where the answers come from.

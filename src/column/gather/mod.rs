@@ -8,12 +8,15 @@
 //! 4. `finish` encodes each column anew into a chunk, in the encoding that fits all of it (CMP-1:
 //!    every value comes out as it went in).
 
+mod totals;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::column::Bitmap;
 use crate::column::batch::BatchSummary;
 use crate::column::buffer::{Cell, ColumnBuffer, Values, find_presence};
 use crate::column::chunk::ChunkWriter;
@@ -23,31 +26,13 @@ use crate::column::encoding::{ids, presence};
 use crate::column::payload;
 use crate::column::schema::{ColumnId, Field, Table};
 use crate::column::view::BatchView;
-use crate::column::{Bitmap, Series};
 use crate::error::{Error, Result};
-use crate::event::{Status, TraceId, ValueType};
+use crate::event::ValueType;
 use crate::format::frame::{FrameHeader, FrameKind};
-use crate::index::trace_hash;
 use crate::limits;
 use crate::time::Timestamp;
 
-/// Severities from here on are errors (OpenTelemetry's ERROR).
-const SEVERITY_ERROR: i64 = 17;
-
-/// What a block knows of one of its series.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeriesTotals {
-    /// The series.
-    pub series: Series,
-    /// Its events in the block.
-    pub events: u64,
-    /// Those with status error or a severity of 17 or more.
-    pub errors: u64,
-    /// Time of the first of them.
-    pub first: Timestamp,
-    /// Time of the last of them.
-    pub last: Timestamp,
-}
+pub use totals::SeriesTotals;
 
 /// A finished block.
 #[derive(Clone, Debug)]
@@ -446,70 +431,6 @@ impl Gather {
         let times = self.integers(Table::Events, Field::Time).map(|t| t.0).unwrap_or_default();
         let bound = |time: Option<&i64>| Timestamp(time.copied().unwrap_or(0));
         (bound(times.iter().min()), bound(times.iter().max()))
-    }
-
-    /// Series, traces, and totals per series.
-    fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
-        let texts = |table, field| match self.find(table, field).map(|c| &c.values) {
-            Some(Values::Texts(texts)) => Some(texts),
-            _ => None,
-        };
-        let ints = |field| self.integers(Table::Events, field).unwrap_or_default();
-        let (times, resources) = (ints(Field::Time).0, ints(Field::Resource).0);
-        let mut failed = vec![false; self.events()];
-        let error = Status::Error as i64;
-        for ((values, rows), least) in
-            [(ints(Field::Status), error), (ints(Field::SeverityNumber), SEVERITY_ERROR)]
-        {
-            for (&value, &row) in values.iter().zip(rows) {
-                if let Some(failed) = failed.get_mut(usize::from(row)) {
-                    *failed |= value >= least;
-                }
-            }
-        }
-        let mut groups: HashMap<(u16, u16), (u64, u64, i64, i64), RandomState> = HashMap::default();
-        if let (Some(sources), Some(types)) =
-            (texts(Table::Resources, Field::Source), texts(Table::Events, Field::Type))
-        {
-            for (row, (&time, &resource)) in times.iter().zip(resources).enumerate() {
-                let source = sources.codes.get(resource as usize).copied().unwrap_or(0);
-                let event_type = types.codes.get(row).copied().unwrap_or(0);
-                let group =
-                    groups.entry((source, event_type)).or_insert((0, 0, i64::MAX, i64::MIN));
-                group.0 += 1;
-                group.1 += u64::from(failed.get(row).copied().unwrap_or(false));
-                group.2 = group.2.min(time);
-                group.3 = group.3.max(time);
-            }
-        }
-        let name = |table, field, code| {
-            let text = texts(table, field).map(|t| t.entry(code)).unwrap_or_default();
-            String::from_utf8_lossy(text).into_owned()
-        };
-        let mut totals: Vec<SeriesTotals> = groups
-            .into_iter()
-            .map(|((source, event_type), (events, errors, first, last))| SeriesTotals {
-                series: Series {
-                    source: name(Table::Resources, Field::Source, source),
-                    event_type: name(Table::Events, Field::Type, event_type),
-                },
-                events,
-                errors,
-                first: Timestamp(first),
-                last: Timestamp(last),
-            })
-            .collect();
-        totals.sort_unstable_by(|a, b| a.series.cmp(&b.series));
-        let series = totals.iter().map(|t| t.series.clone()).collect();
-        let mut trace_hashes = Vec::new();
-        for table in [Table::Events, Table::Links] {
-            if let Some(Values::Ids16(ids)) = self.find(table, Field::TraceId).map(|c| &c.values) {
-                trace_hashes.extend(ids.entries.iter().map(|id| trace_hash(&TraceId(*id))));
-            }
-        }
-        trace_hashes.sort_unstable();
-        trace_hashes.dedup();
-        (BatchSummary { series, trace_hashes, expanded_bytes: 0 }, totals)
     }
 }
 

@@ -1,0 +1,127 @@
+//! The newest traces that have a matching event, without making any event.
+//!
+//! 1. Frames come in the order of the newest event that they can hold.
+//! 2. A table keeps the newest matching event of each trace found; after each frame all but the best
+//!    traces go, one more than the limit, which tells whether there are more.
+//! 3. As soon as no frame that is left can beat the worst trace kept, the rest is not read.
+//!
+//! A trace that was let go comes back with a newer event: what it was ranked by before is not
+//! needed again.
+
+use std::cmp::Reverse;
+
+use crate::column::{Field, Table};
+use crate::error::{Error, Result};
+use crate::event::TraceId;
+use crate::query::decoded::Columns;
+use crate::query::guard::Guard;
+use crate::query::plan::plan;
+use crate::query::request::{Order, Query};
+use crate::query::selection::Selection;
+use crate::query::source::{Segment, Source};
+use crate::query::{Scanned, ids, scan};
+use crate::store::Snapshot;
+
+/// Traces and how they were found.
+#[derive(Clone, Debug, Default)]
+pub struct FoundTraces {
+    /// The traces, that of the newest matching event first.
+    pub ids: Vec<TraceId>,
+    /// More traces match than were given.
+    pub truncated: bool,
+    /// What it cost.
+    pub scanned: Scanned,
+    /// What was left out as damaged, the first 100; empty unless [`Query::partial`].
+    pub damage: Vec<Error>,
+}
+
+impl Snapshot {
+    /// The newest traces with at least one matching event, at most `limit`. Events without a trace,
+    /// and the query's own limit, order and cursor mean nothing here.
+    pub fn find_traces(&self, query: &Query, limit: usize) -> Result<FoundTraces> {
+        find(&self.source(), query, limit)
+    }
+}
+
+/// (time, sequence) of an event: greater is newer.
+type Rank = (i64, u64);
+
+pub(super) fn find<S: Segment>(
+    source: &Source<'_, S>,
+    query: &Query,
+    limit: usize,
+) -> Result<FoundTraces> {
+    let query = Query { cursor: None, order: Order::Newest, ..query.clone() };
+    let mut guard = Guard::new(&query);
+    let mut plan = plan(source, &query, &mut guard)?;
+    plan.frames.sort_by_key(|frame| Reverse(frame.times.1));
+    let mut newest = Newest::new(limit.saturating_add(1));
+    for (index, frame) in plan.frames.iter().enumerate() {
+        if newest.worst.is_some_and(|worst| frame.times.1.0 < worst.0) {
+            guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
+            break;
+        }
+        scan::frame(&plan, frame, &mut guard, |columns, rows| newest.add(columns, rows))?;
+        newest.trim();
+    }
+    let mut ids = newest.into_sorted();
+    let truncated = ids.len() > limit;
+    ids.truncate(limit);
+    Ok(FoundTraces { ids, truncated, scanned: guard.scanned, damage: guard.damage })
+}
+
+/// The newest traces so far.
+struct Newest {
+    wanted: usize,
+    found: hashbrown::HashMap<TraceId, Rank, foldhash::fast::RandomState>,
+    /// Rank of the last of `wanted` traces: only what is newer matters.
+    worst: Option<Rank>,
+}
+
+impl Newest {
+    fn new(wanted: usize) -> Newest {
+        Newest { wanted, found: hashbrown::HashMap::default(), worst: None }
+    }
+
+    /// Adds the matching events of a frame; nothing of it if it is damaged.
+    fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(traces) = ids::traces(columns)? else {
+            return Ok(());
+        };
+        let times = columns.every_int(Table::Events, Field::Time)?;
+        let first = columns.header.first_sequence;
+        for row in rows.iter() {
+            let time = times.values.get(row).copied().unwrap_or(0);
+            let rank = (time, first + row as u64);
+            if self.worst.is_some_and(|worst| rank < worst) {
+                continue;
+            }
+            if let Some(id) = traces.row(row) {
+                let newest = self.found.entry(TraceId(id)).or_insert(rank);
+                *newest = rank.max(*newest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of all but the best.
+    fn trim(&mut self) {
+        if self.found.len() < self.wanted {
+            return;
+        }
+        let mut ranks: Vec<Rank> = self.found.values().copied().collect();
+        let last = self.wanted.saturating_sub(1);
+        let worst = *ranks.select_nth_unstable_by_key(last, |rank| Reverse(*rank)).1;
+        self.found.retain(|_, rank| *rank >= worst);
+        self.worst = Some(worst);
+    }
+
+    fn into_sorted(self) -> Vec<TraceId> {
+        let mut found: Vec<(TraceId, Rank)> = self.found.into_iter().collect();
+        found.sort_unstable_by_key(|(_, rank)| Reverse(*rank));
+        found.into_iter().map(|(id, _)| id).collect()
+    }
+}

@@ -1,0 +1,246 @@
+//! Rate, errors and durations over time: how many events of each source (or source and type) lie in
+//! each step, how many of them failed, and how long spans took. From columns alone: no event is
+//! made.
+//!
+//! Steps begin at multiples of their length since the epoch, so that what is known of a minute can be
+//! added up to an hour, whoever asks and from when on. Steps without events are left out.
+
+use std::rc::Rc;
+
+use crate::column::{Field, Ints, Series, Table};
+use crate::error::{Error, Result};
+use crate::event::Signal;
+use crate::index::Histogram;
+use crate::limits;
+use crate::query::catalog::{SEVERITY_ERROR, STATUS_ERROR};
+use crate::query::decoded::{Columns, has_int};
+use crate::query::groups::Grouping;
+use crate::query::guard::Guard;
+use crate::query::plan::plan;
+use crate::query::request::Query;
+use crate::query::selection::Selection;
+use crate::query::source::{Segment, Source};
+use crate::query::{By, Scanned, scan};
+use crate::store::Snapshot;
+use crate::time::Timestamp;
+
+/// What tells series apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeriesBy {
+    /// The source.
+    #[default]
+    Source,
+    /// Source and type.
+    Type,
+}
+
+/// What happened in one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Point {
+    /// Where the step begins.
+    pub time: Timestamp,
+    /// Its events.
+    pub count: u64,
+    /// Those with status error or a severity of 17 or more.
+    pub errors: u64,
+    /// How long its spans took; spans without an end and other signals are not in it.
+    pub durations: Histogram,
+}
+
+/// The points of one source, or of one source and type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointSeries {
+    /// The source.
+    pub source: String,
+    /// The type, where asked for.
+    pub event_type: Option<String>,
+    /// Its points, by time; none is empty.
+    pub points: Vec<Point>,
+}
+
+/// Series, sorted by source and type, and how they were found.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesAnswer {
+    /// The series.
+    pub series: Vec<PointSeries>,
+    /// What it cost.
+    pub scanned: Scanned,
+    /// What was left out as damaged, the first 100; empty unless [`Query::partial`].
+    pub damage: Vec<Error>,
+}
+
+impl Snapshot {
+    /// Counts, errors and durations of all matching events, per step of so many nanoseconds. Limit,
+    /// order and cursor of the query mean nothing here.
+    pub fn series(&self, query: &Query, step_ns: i64, by: SeriesBy) -> Result<SeriesAnswer> {
+        series(&self.source(), query, step_ns, by)
+    }
+}
+
+pub(super) fn series<S: Segment>(
+    source: &Source<'_, S>,
+    query: &Query,
+    step_ns: i64,
+    by: SeriesBy,
+) -> Result<SeriesAnswer> {
+    if step_ns <= 0 {
+        return Err(Error::invalid("a step is longer than 0 ns").in_field("step"));
+    }
+    let query = Query { cursor: None, ..query.clone() };
+    let mut guard = Guard::new(&query);
+    let plan = plan(source, &query, &mut guard)?;
+    let mut sums = Sums { step_ns, by, ..Sums::default() };
+    for frame in &plan.frames {
+        scan::frame(&plan, frame, &mut guard, |columns, rows| sums.add(columns, rows))?;
+        if sums.points.len() > limits::COUNT_GROUPS_MAX {
+            let max = limits::COUNT_GROUPS_MAX;
+            let what = format!("more than {max} points: ask for longer steps, or over less time");
+            return Err(Error::limit(what).in_field("step"));
+        }
+    }
+    Ok(SeriesAnswer { series: sums.finish(), scanned: guard.scanned, damage: guard.damage })
+}
+
+/// What has been added up so far.
+#[derive(Default)]
+struct Sums {
+    step_ns: i64,
+    by: SeriesBy,
+    /// Number of each series, in order of first appearance.
+    numbers: hashbrown::HashMap<Series, u32, foldhash::fast::RandomState>,
+    /// Each series' latest step and its point: times mostly go on from the row before.
+    latest: Vec<(i64, usize)>,
+    /// The points, with series and step.
+    points: Vec<(u32, i64, Point)>,
+    /// Where the point of a series and step stands.
+    places: hashbrown::HashMap<(u32, i64), usize, foldhash::fast::FixedState>,
+}
+
+/// The columns that say what a row adds.
+struct Facts {
+    times: Rc<Ints>,
+    status: Option<Rc<Ints>>,
+    severity: Option<Rc<Ints>>,
+    signals: Rc<Ints>,
+    durations: Option<Rc<Ints>>,
+}
+
+impl Facts {
+    fn read(columns: &mut Columns<'_>) -> Result<Facts> {
+        Ok(Facts {
+            times: columns.every_int(Table::Events, Field::Time)?,
+            status: columns.field_ints(Table::Events, Field::Status)?,
+            severity: columns.field_ints(Table::Events, Field::SeverityNumber)?,
+            signals: columns.every_int(Table::Events, Field::Signal)?,
+            durations: columns.field_ints(Table::Events, Field::Duration)?,
+        })
+    }
+
+    fn time(&self, row: usize) -> i64 {
+        self.times.values.get(row).copied().unwrap_or(0)
+    }
+
+    fn is_error(&self, row: usize) -> bool {
+        let value = |ints: &Option<Rc<Ints>>| {
+            ints.as_ref().and_then(|i| i.values.get(row)).copied().unwrap_or(0)
+        };
+        value(&self.status) == STATUS_ERROR || value(&self.severity) >= SEVERITY_ERROR
+    }
+
+    fn duration(&self, row: usize) -> Option<i64> {
+        if self.signals.values.get(row) != Some(&(Signal::Span as i64)) {
+            return None;
+        }
+        let durations = self.durations.as_ref().filter(|ints| has_int(ints, row))?;
+        durations.values.get(row).copied()
+    }
+}
+
+impl Sums {
+    /// Adds the matching events of a frame; nothing of it if it is damaged.
+    fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let facts = Facts::read(columns)?;
+        let by = By { source: true, event_type: self.by == SeriesBy::Type, minute: false };
+        let grouping = Grouping::new(columns, by)?;
+        let mut numbers: hashbrown::HashMap<u64, u32, foldhash::fast::FixedState> =
+            hashbrown::HashMap::default();
+        let mut of_rows = Vec::with_capacity(rows.count());
+        for row in rows.iter() {
+            let key = grouping.key(row);
+            let number = match numbers.get(&key) {
+                Some(number) => *number,
+                None => {
+                    let number = self.number(&grouping, key)?;
+                    numbers.insert(key, number);
+                    number
+                }
+            };
+            of_rows.push((row, number));
+        }
+        for (row, number) in of_rows {
+            let place = self.place(number, facts.time(row).div_euclid(self.step_ns));
+            let Some((_, _, point)) = self.points.get_mut(place) else {
+                continue;
+            };
+            point.count += 1;
+            point.errors += u64::from(facts.is_error(row));
+            if let Some(duration) = facts.duration(row) {
+                point.durations.record(duration);
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, grouping: &Grouping, key: u64) -> Result<u32> {
+        let names = grouping.names(key)?;
+        let text = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        let series = Series { source: text(names.source), event_type: text(names.event_type) };
+        let next = self.latest.len() as u32;
+        let number = *self.numbers.entry(series).or_insert(next);
+        if number == next {
+            self.latest.push((0, usize::MAX));
+        }
+        Ok(number)
+    }
+
+    /// Where the point of a series and step stands; it is made if it is new.
+    fn place(&mut self, number: u32, step: i64) -> usize {
+        let latest = self.latest.get(number as usize).copied().unwrap_or((0, usize::MAX));
+        if latest.0 == step && latest.1 < self.points.len() {
+            return latest.1;
+        }
+        let next = self.points.len();
+        let place = *self.places.entry((number, step)).or_insert(next);
+        if place == next {
+            let time = Timestamp(step.saturating_mul(self.step_ns));
+            self.points.push((number, step, Point { time, ..Point::default() }));
+        }
+        if let Some(latest) = self.latest.get_mut(number as usize) {
+            *latest = (step, place);
+        }
+        place
+    }
+
+    fn finish(self) -> Vec<PointSeries> {
+        let mut series: Vec<(Series, u32)> = self.numbers.into_iter().collect();
+        series.sort_unstable();
+        let mut points: Vec<Vec<Point>> = series.iter().map(|_| Vec::new()).collect();
+        let mut all = self.points;
+        all.sort_unstable_by_key(|(number, step, _)| (*number, *step));
+        for (number, _, point) in all {
+            if let Some(own) = points.get_mut(number as usize) {
+                own.push(point);
+            }
+        }
+        let mut named = |(series, number): (Series, u32)| PointSeries {
+            source: series.source,
+            event_type: (self.by == SeriesBy::Type).then_some(series.event_type),
+            points: points.get_mut(number as usize).map(std::mem::take).unwrap_or_default(),
+        };
+        // A damaged frame may have named a series and added nothing to it.
+        series.into_iter().map(&mut named).filter(|s| !s.points.is_empty()).collect()
+    }
+}
