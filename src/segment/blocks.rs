@@ -98,14 +98,22 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Writes the tail, makes all of it durable, and reads the tail back.
-    pub(crate) fn finish(&mut self) -> Result<Finished> {
+    /// Writes the tail. What is left is to make all of it durable ([`BlockWriter::sync`]).
+    pub(crate) fn end(&mut self) -> Result<()> {
         let totals: Vec<SeriesTotals> = std::mem::take(&mut self.totals).into_values().collect();
         let directory = &self.builder.directory;
         let tail = encode_tail_with(&self.header, &self.summary, directory, Some(&totals))?;
         self.buffer.extend_from_slice(&tail);
-        self.flush()?;
-        self.file.sync_all()?;
+        self.flush()
+    }
+
+    /// Makes the file durable. After a failure nobody knows what is on disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Reads the tail back: what a manifest may say of the file.
+    pub(crate) fn finish(&self) -> Result<Finished> {
         let read = read_tail(&*self.file, self.written, &self.header)?;
         if read.summary != self.summary {
             return Err(Error::corrupt("a compacted segment reads back otherwise than written"));

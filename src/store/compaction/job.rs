@@ -200,6 +200,8 @@ impl Job {
 
     /// Makes the file durable and gives it its name; both are durable on return.
     pub(crate) fn finish(&mut self, core: &Core) -> Result<Output> {
+        self.writer.end()?;
+        self.writer.sync().map_err(unknown)?;
         let finished = self.writer.finish()?;
         core.storage.rename(&temporary(&self.name), &self.name, false).map_err(unknown)?;
         core.storage.sync_dir().map_err(unknown)?;

@@ -8,13 +8,13 @@
 //!    the new file instead of the inputs; the producer table is checkpointed before a log segment
 //!    goes. Inputs are unlinked when no snapshot pins them (MAN-1).
 //!
-//! Nothing that was acknowledged depends on a job until the manifest names its file, so an error
-//! before that gives the job up and it is tried again later.
+//! Nothing that was acknowledged depends on a job until the manifest names its file: on a full disk,
+//! and where an input is damaged, the job is given up and tried again later.
 
 mod job;
 mod planner;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::Next;
 use crate::store::random::Random;
 use crate::store::state::{Core, Mode};
@@ -103,9 +103,10 @@ impl Compactor {
         }
     }
 
-    /// Before the manifest was touched nothing but the job's own file can have suffered.
+    /// A full disk or a damaged input concerns the job alone. Storage that fails does not, whatever
+    /// file it failed on.
     fn is_harmless(&self, error: &Error) -> bool {
-        self.job.is_some() || error.changed_nothing()
+        error.changed_nothing() || self.job.is_some() && error.kind() == ErrorKind::Corrupt
     }
 
     fn work(&mut self, core: &Core, now: u64) -> Result<Next> {
