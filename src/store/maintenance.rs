@@ -182,16 +182,19 @@ impl Maintenance {
         let covers = self.manifests.newest().producers.map_or(0, |p| p.covers_position);
         let is_log = inputs.iter().any(|s| s.level == 0);
         let checkpoint = match is_log && covers < output.record.end_position {
-            true => Some(self.write_checkpoint(core)?),
-            false => None,
+            true => self.write_checkpoint(core).map(Some),
+            false => Ok(None),
         };
-        let committed = self.commit_checkpoint(core, checkpoint, |segments| {
-            if let Some(at) = at(segments) {
-                segments.splice(at..at + inputs.len(), [output.record]);
-            }
+        let committed = checkpoint.and_then(|checkpoint| {
+            self.commit_checkpoint(core, checkpoint, |segments| {
+                if let Some(at) = at(segments) {
+                    segments.splice(at..at + inputs.len(), [output.record]);
+                }
+            })
         });
         if let Err(error) = committed {
-            if error.kind() == ErrorKind::Full {
+            // The next job must find its name free.
+            if error.changed_nothing() {
                 core.storage.remove(&name)?;
             }
             return Err(error);

@@ -24,6 +24,7 @@ use crate::store::manifest_log::unknown;
 use crate::store::random::Random;
 use crate::store::recovery::read_directory;
 use crate::store::state::Core;
+use crate::store::version::Pin;
 
 /// Whether a job has more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Output {
 /// See the module.
 pub(crate) struct Job {
     pub(crate) inputs: Vec<SegmentRecord>,
+    /// Retention may let an input go meanwhile; its file stays until the job is done (MAN-1).
+    _pins: Vec<Arc<Pin>>,
     level: u8,
     name: String,
     writer: BlockWriter,
@@ -87,6 +90,15 @@ impl Job {
         random: &mut Random,
     ) -> Result<Option<Job>> {
         let (Some(first), Some(last)) = (inputs.first(), inputs.last()) else { return Ok(None) };
+        let pins: Vec<Arc<Pin>> = {
+            let state = core.state();
+            let held = state.version.segments.iter().map(|v| &v.segment);
+            let is_input = |salt: u64| inputs.iter().any(|input| input.salt == salt);
+            held.filter(|s| is_input(s.salt)).map(|s| s.pin.clone()).collect()
+        };
+        if pins.len() != inputs.len() {
+            return Ok(None);
+        }
         let record = SegmentRecord { last_segment_id: last.last_segment_id, level, ..*first };
         let name = record.file_name();
         let temporary = temporary(&name);
@@ -106,6 +118,7 @@ impl Job {
         let file = core.storage.create(&temporary)?;
         Ok(Some(Job {
             inputs: inputs.to_vec(),
+            _pins: pins,
             level,
             name,
             writer: BlockWriter::new(file, header),
