@@ -31,6 +31,9 @@ pub struct Traces {
     pub damage: Vec<Error>,
 }
 
+/// Events made at a time: how much more than the limit of bytes may be held.
+const PORTION: usize = 8_192;
+
 /// Where the events of each trace go.
 type Places = hashbrown::HashMap<[u8; 16], u32, foldhash::fast::RandomState>;
 
@@ -60,20 +63,19 @@ pub(super) fn traces<S: Segment>(
     plan.predicate = Predicate::Constant(true);
     let predicate = predicate::compile(&query)?;
     let wanted = Wanted { places: &places, predicate: &predicate };
-    let mut found: Vec<Vec<Event>> = places.iter().map(|_| Vec::new()).collect();
-    let (mut bytes, mut truncated) = (0, false);
+    let mut gathered = Gathered {
+        found: places.iter().map(|_| Vec::new()).collect(),
+        bytes: 0,
+        bytes_max: query.bytes_max,
+    };
     for frame in &plan.frames {
-        for (place, event) in in_frame(&plan, frame, &wanted, &mut guard)? {
-            bytes += event_bytes(&event);
-            truncated |= bytes > query.bytes_max;
-            if let Some(trace) = found.get_mut(place as usize).filter(|_| !truncated) {
-                trace.push(event);
-            }
-        }
-        if truncated {
+        gathered.add_frame(&plan, frame, &wanted, &mut guard)?;
+        if gathered.is_full() {
             break;
         }
     }
+    let truncated = gathered.is_full();
+    let mut found = gathered.found;
     found.iter_mut().for_each(|events| events.sort_by_key(|e| (e.time, e.sequence)));
     let traces = in_order(ids, &places, found);
     Ok(Traces { traces, truncated, scanned: guard.scanned, damage: guard.damage })
@@ -88,28 +90,51 @@ fn any_of(ids: &[TraceId]) -> Expr {
     Expr::Any(ids.iter().map(trace).collect())
 }
 
-/// The events of a frame that are asked for, with the places of their traces.
-fn in_frame<S: Segment>(
-    plan: &Plan<'_, S>,
-    frame: &PlannedFrame,
-    wanted: &Wanted<'_>,
-    guard: &mut Guard,
-) -> Result<Vec<(u32, Event)>> {
-    let matched = guard.scanned.events_matched;
-    let read = scan::frame(plan, frame, guard, |columns, rows| wanted.rows(columns, rows))?;
-    guard.scanned.events_matched = matched;
-    let (Some((header, view, rows)), Some((segment, entry))) = (read, plan.entry(frame)) else {
-        return Ok(Vec::new());
-    };
-    if rows.is_empty() {
-        return Ok(Vec::new());
+/// The events so far, by the places of their traces.
+struct Gathered {
+    found: Vec<Vec<Event>>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Gathered {
+    /// More was found than may be given.
+    fn is_full(&self) -> bool {
+        self.bytes > self.bytes_max
     }
-    let chosen: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
-    let events = view.materialise(&header, &chosen);
-    let events = guard.tolerate(events.map_err(|error| damaged(error, segment, entry)))?;
-    let events = events.unwrap_or_default();
-    guard.scanned.events_matched += events.len() as u64;
-    Ok(rows.into_iter().map(|(_, place)| place).zip(events).collect())
+
+    /// Adds the events of a frame that are asked for.
+    fn add_frame<S: Segment>(
+        &mut self,
+        plan: &Plan<'_, S>,
+        frame: &PlannedFrame,
+        wanted: &Wanted<'_>,
+        guard: &mut Guard,
+    ) -> Result<()> {
+        let matched = guard.scanned.events_matched;
+        let read = scan::frame(plan, frame, guard, |columns, rows| wanted.rows(columns, rows))?;
+        guard.scanned.events_matched = matched;
+        let (Some((header, view, rows)), Some((segment, entry))) = (read, plan.entry(frame)) else {
+            return Ok(());
+        };
+        for portion in rows.chunks(PORTION) {
+            let chosen: Vec<u32> = portion.iter().map(|(row, _)| *row).collect();
+            let events = view.materialise(&header, &chosen);
+            let events = guard.tolerate(events.map_err(|error| damaged(error, segment, entry)))?;
+            let events = events.unwrap_or_default();
+            guard.scanned.events_matched += events.len() as u64;
+            for ((_, place), event) in portion.iter().zip(events) {
+                self.bytes = self.bytes.saturating_add(event_bytes(&event));
+                if self.is_full() {
+                    return Ok(());
+                }
+                if let Some(trace) = self.found.get_mut(*place as usize) {
+                    trace.push(event);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is looked for in a frame.
