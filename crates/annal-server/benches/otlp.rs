@@ -25,8 +25,8 @@ fn attribute(key: &str, value: Value) -> KeyValue {
 }
 
 fn span(number: u64) -> Span {
-    // Distinct bits for ids, from the number alone.
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Distinct bits for ids, from the number alone; none is zero, which no id may be.
+    let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let text = |key: &str, text: String| attribute(key, Value::StringValue(text));
     Span {
         trace_id: [mixed / 40, 7].map(u64::to_be_bytes).concat(),
