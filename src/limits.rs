@@ -73,8 +73,10 @@ limits! {
     MANIFESTS_KEPT: usize = 8;
     /// Bytes of one manifest.
     MANIFEST_BYTES_MAX: usize = 64 << 20;
-    /// Bytes of decoded directories and columns kept for readers.
+    /// Bytes of decoded directories kept for readers.
     CACHE_BYTES_MAX: usize = 32 << 20;
+    /// Bytes of opened frames and their decompressed columns kept for readers.
+    VIEW_CACHE_BYTES_MAX: usize = 64 << 20;
     /// Queries that run at a time: the cores of a small machine, ingest is to keep its share.
     QUERY_THREADS: usize = 2;
     /// Queries that wait for a thread before more are refused as `Busy`.

@@ -65,6 +65,12 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, bit: 0 }
     }
 
+    /// Starts at some bit.
+    #[must_use]
+    pub fn at(bytes: &'a [u8], bit: usize) -> BitReader<'a> {
+        BitReader { bytes, bit }
+    }
+
     /// The next `width` bits (at most 64); beyond the end they read as zero, see
     /// [`BitReader::finish`].
     #[inline]

@@ -5,13 +5,14 @@
 //! that says where its chunk is and what its checksum is. The head is checked when the block is
 //! opened, a chunk when it is first asked for; what was decompressed is kept with the view.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::codec::{Cursor, crc32, put_varint};
 use crate::column::compress::{self, Compressor};
 use crate::column::encoding::Encoding;
+use crate::column::meter::{Meter, Metered};
 use crate::column::payload::{self, Directory};
 use crate::column::schema::ColumnId;
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ pub(super) struct Chunks {
     block: Bytes,
     places: Vec<Place>,
     bodies: Vec<OnceLock<Body>>,
+    metered: Metered,
 }
 
 impl Chunks {
@@ -65,7 +67,10 @@ impl Chunks {
             Some(body) => body,
             None => {
                 let body = open_body(place, whole, stored)?;
-                cell.get_or_init(|| body)
+                cell.get_or_init(|| {
+                    self.metered.add(body.memory_bytes());
+                    body
+                })
             }
         };
         Ok(match body {
@@ -74,12 +79,14 @@ impl Chunks {
         })
     }
 
+    /// Tells a meter what is decompressed from here on.
+    pub(super) fn meter(&mut self, meter: &Arc<Meter>) {
+        self.metered = Metered::new(meter.clone(), 0);
+    }
+
     /// Bytes that were decompressed so far, and what stands beside them.
     pub(super) fn memory_bytes(&self) -> usize {
-        let held = |cell: &OnceLock<Body>| match cell.get() {
-            Some(Body::Decompressed(raw)) => raw.len(),
-            _ => 0,
-        };
+        let held = |cell: &OnceLock<Body>| cell.get().map_or(0, Body::memory_bytes);
         let beside = size_of::<Place>() + size_of::<OnceLock<Body>>();
         self.bodies.iter().map(held).sum::<usize>() + self.places.len() * beside
     }
@@ -92,6 +99,15 @@ impl Chunks {
     /// Bytes that a column takes in the file: body and tail.
     pub(super) fn stored_bytes(&self, at: usize) -> usize {
         self.places.get(at).map_or(0, |place| place.body_stored + place.tail)
+    }
+}
+
+impl Body {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Body::AsStored => 0,
+            Body::Decompressed(raw) => raw.len(),
+        }
     }
 }
 
@@ -122,7 +138,7 @@ pub(super) fn open(header: &FrameHeader, block: Bytes) -> Result<(Directory, Chu
     let raw = compress::decompress(header.codec, stored, header.raw_length as usize)?;
     let (directory, places) = decode_head(&raw, head.len(), block.len())?;
     let bodies = places.iter().map(|_| OnceLock::new()).collect();
-    Ok((directory, Chunks { block, places, bodies }))
+    Ok((directory, Chunks { block, places, bodies, metered: Metered::default() }))
 }
 
 fn decode_head(raw: &[u8], start: usize, length: usize) -> Result<(Directory, Vec<Place>)> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::codec::any_value;
 use crate::column::Bitmap;
 use crate::column::chunk::Chunks;
-use crate::column::encoding::{Encoding, Stored, ids, integers, texts};
+use crate::column::encoding::{Encoding, Stored, ids, integers, pick, texts};
 use crate::column::payload::{Directory, Entry};
 use crate::column::schema::{ColumnId, Field, Form, Table, marks};
 use crate::error::{Error, Result};
@@ -96,6 +96,49 @@ impl<'a> Columns<'a> {
         })
     }
 
+    /// As [`Columns::dense`], but of the values at these ranks only, which ascend: value i is that of
+    /// rank i. What is checked is what is read.
+    pub(super) fn picked(&self, at: usize, ranks: &[u32]) -> Result<Dense<'a>> {
+        let (id, entry, stored) = self.column(at)?;
+        let in_field = |error: Error| error.in_field(id.path());
+        if ranks.last().is_some_and(|&last| last as usize >= entry.count) {
+            return Err(in_field(Error::invalid("a column has fewer values than rows")));
+        }
+        let codes = || (0..ranks.len() as u32).collect();
+        Ok(match id.form() {
+            Form::Empties => return self.dense(at),
+            Form::Integers => {
+                let values = pick::integers(stored, entry.count, ranks).map_err(in_field)?;
+                self.check_range(id, &values)?;
+                Dense::Integers(values)
+            }
+            Form::Texts => {
+                let decoded = pick::texts(stored, entry.count, ranks).map_err(in_field)?;
+                decoded.codes.iter().try_for_each(|&code| {
+                    let value = decoded.value(code).unwrap_or_default();
+                    check_entry(id, value).map_err(in_field)
+                })?;
+                Dense::Texts(decoded)
+            }
+            Form::Ids16 => {
+                let values = pick::ids(stored, entry.count, ranks).map_err(in_field)?;
+                Dense::Ids16 { values, codes: codes() }
+            }
+            Form::Ids8 if stored.encoding == Encoding::IdReference => {
+                let Dense::Ids8 { values, .. } = self.dense(at)? else {
+                    return Err(wrong_form(id, "ids of 8 bytes"));
+                };
+                let value = |&rank: &u32| values.get(rank as usize).copied();
+                let values = ranks.iter().filter_map(value).collect();
+                Dense::Ids8 { values, codes: codes() }
+            }
+            Form::Ids8 => {
+                let values = pick::ids(stored, entry.count, ranks).map_err(in_field)?;
+                Dense::Ids8 { values, codes: codes() }
+            }
+        })
+    }
+
     /// A column of empties has no body.
     pub(super) fn empties(&self, at: usize) -> Result<()> {
         let (id, entry, stored) = self.column(at)?;
@@ -113,9 +156,16 @@ impl<'a> Columns<'a> {
             return Err(wrong_form(id, "integers"));
         }
         integers::decode(stored, entry.count, out).map_err(|error| error.in_field(id.path()))?;
+        self.check_range(id, out)
+    }
+
+    fn check_range(&self, id: &ColumnId, values: &[i64]) -> Result<()> {
         let Some((least, greatest)) = self.range(id) else { return Ok(()) };
+        if values.is_empty() {
+            return Ok(());
+        }
         let (min, max) =
-            out.iter().fold((i64::MAX, i64::MIN), |(min, max), &v| (min.min(v), max.max(v)));
+            values.iter().fold((i64::MAX, i64::MIN), |(min, max), &v| (min.min(v), max.max(v)));
         if min < least || max > greatest {
             let wrong = if min < least { min } else { max };
             let what = format!("{wrong} where {least} to {greatest} are allowed");
@@ -268,26 +318,45 @@ fn wrong_form(id: &ColumnId, wanted: &str) -> Error {
     Error::invalid(format!("the column does not hold {wanted}")).in_field(id.path())
 }
 
+/// How long a value must be, or may be at most.
+fn lengths_allowed(id: &ColumnId) -> (Option<usize>, usize) {
+    match id.field {
+        Field::RemoteIpv4 => (Some(4), 4),
+        Field::RemoteIpv6 => (Some(16), 16),
+        Field::Source | Field::Type => (None, limits::NAME_BYTES_MAX),
+        _ => (None, limits::VALUE_BYTES_MAX),
+    }
+}
+
+fn check_length(length: usize, (exact, max): (Option<usize>, usize)) -> Result<()> {
+    if length > max || exact.is_some_and(|exact| exact != length) {
+        let what = format!("a value of {length} bytes, {} are allowed", exact.unwrap_or(max));
+        return Err(Error::limit(what));
+    }
+    Ok(())
+}
+
+/// Checks one value as [`check_entries`] checks all of them.
+fn check_entry(id: &ColumnId, value: &[u8]) -> Result<()> {
+    check_length(value.len(), lengths_allowed(id))?;
+    match id.value_type {
+        ValueType::String => std::str::from_utf8(value)
+            .map(drop)
+            .map_err(|error| Error::invalid(format!("text is not UTF-8: {error}"))),
+        ValueType::Nested => any_value::check(value),
+        _ => Ok(()),
+    }
+}
+
 /// Checks each distinct value: lengths of names and addresses, UTF-8, nesting.
 fn check_entries(id: &ColumnId, texts: &texts::Decoded<'_>) -> Result<()> {
-    let exact = match id.field {
-        Field::RemoteIpv4 => Some(4),
-        Field::RemoteIpv6 => Some(16),
-        _ => None,
-    };
-    let max = match id.field {
-        Field::Source | Field::Type => limits::NAME_BYTES_MAX,
-        _ => limits::VALUE_BYTES_MAX,
-    };
+    let allowed = lengths_allowed(id);
     let lengths = texts.offsets.windows(2).map(|pair| match pair {
         [start, end] => (end - start) as usize,
         _ => 0,
     });
     for length in lengths {
-        if length > max || exact.is_some_and(|exact| exact != length) {
-            let what = format!("a value of {length} bytes, {} are allowed", exact.unwrap_or(max));
-            return Err(Error::limit(what));
-        }
+        check_length(length, allowed)?;
     }
     match id.value_type {
         ValueType::String => {

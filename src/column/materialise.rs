@@ -1,7 +1,9 @@
 //! Columns back into whole events: each column is decoded once and poured into the rows asked for.
+//! Of few rows among many only their values are decoded.
 
 use std::sync::Arc;
 
+use crate::column::Bitmap;
 use crate::column::decode::{Columns, Dense};
 use crate::column::schema::{ColumnId, Field, Table, marks};
 use crate::error::{Error, Result};
@@ -62,6 +64,9 @@ struct Owners {
     scopes: Vec<Option<u32>>,
 }
 
+/// Rows are few if there are so many times more: then picking beats decoding.
+const FEW: usize = 4;
+
 /// Calls back for each value of the rows, column by column: (column, index into `rows`, values,
 /// index into the values).
 fn pour(
@@ -73,27 +78,48 @@ fn pour(
     if rows.is_empty() {
         return Ok(());
     }
+    let all = columns.directory.rows.get(table as usize).copied().unwrap_or(0);
+    let few = rows.len() * FEW <= all;
     for (at, id) in columns.directory.ids.iter().enumerate().filter(|(_, id)| id.table == table) {
-        let dense = columns.dense(at)?;
-        let Some(present) = columns.presence(at) else {
-            rows.iter().enumerate().for_each(|(item, &row)| set(id, item, &dense, row as usize));
-            continue;
+        let chosen;
+        let (items, ranks) = match columns.presence(at) {
+            None => (None, rows),
+            Some(present) => {
+                chosen = ranked(present, rows);
+                (Some(&chosen.0), chosen.1.as_slice())
+            }
         };
-        // Rows ascend, so the rank of each goes on from the one before.
-        let (mut word_at, mut rank) = (0, 0);
-        for (item, &row) in rows.iter().enumerate() {
-            while word_at < row as usize / 64 {
-                rank += present.words.get(word_at).map_or(0, |word| word.count_ones() as usize);
-                word_at += 1;
-            }
-            let word = present.words.get(word_at).copied().unwrap_or(0);
-            if word >> (row % 64) & 1 == 1 {
-                let below = word & ((1 << (row % 64)) - 1);
-                set(id, item, &dense, rank + below.count_ones() as usize);
-            }
+        if ranks.is_empty() {
+            continue;
+        }
+        let dense = if few { columns.picked(at, ranks)? } else { columns.dense(at)? };
+        for (index, &rank) in ranks.iter().enumerate() {
+            let item =
+                items.and_then(|items| items.get(index)).map_or(index, |&item| item as usize);
+            set(id, item, &dense, if few { index } else { rank as usize });
         }
     }
     Ok(())
+}
+
+/// Which of the rows have a value, as indexes into `rows`, and the rank of each.
+fn ranked(present: &Bitmap, rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let (mut items, mut ranks) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    // Rows ascend, so the rank of each goes on from the one before.
+    let (mut word_at, mut rank) = (0, 0);
+    for (item, &row) in rows.iter().enumerate() {
+        while word_at < row as usize / 64 {
+            rank += present.words.get(word_at).map_or(0, |word| word.count_ones());
+            word_at += 1;
+        }
+        let word = present.words.get(word_at).copied().unwrap_or(0);
+        if word >> (row % 64) & 1 == 1 {
+            let below = word & ((1 << (row % 64)) - 1);
+            items.push(item as u32);
+            ranks.push(rank + below.count_ones());
+        }
+    }
+    (items, ranks)
 }
 
 fn attribute(id: &ColumnId, dense: &Dense<'_>, at: usize) -> Option<Attribute> {

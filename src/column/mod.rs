@@ -16,6 +16,7 @@ mod encoding;
 mod examine;
 mod gather;
 mod materialise;
+mod meter;
 mod payload;
 mod schema;
 mod validate;
@@ -28,5 +29,6 @@ pub use builder::{
 };
 pub use examine::examine;
 pub use gather::{Block, Gather, SeriesTotals};
+pub(crate) use meter::Meter;
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

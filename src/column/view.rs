@@ -3,12 +3,15 @@
 //! A view checks the payload's directory on opening and each column when it is decoded; damage is
 //! an error, never a panic and never an answer. The caller has checked the frame's checksum.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::column::batch::BatchSummary;
 use crate::column::chunk::{self, Chunks};
 use crate::column::decode::{Bodies, Columns, Dense};
 use crate::column::encoding::texts;
+use crate::column::meter::{Meter, Metered};
 use crate::column::payload::Directory;
 use crate::column::{ColumnId, Field, Table, compress, materialise, validate};
 use crate::error::{Error, Result};
@@ -104,6 +107,7 @@ impl<const N: usize> Ids<N> {
 pub struct BatchView {
     held: Held,
     directory: Directory,
+    metered: Metered,
 }
 
 #[derive(Debug)]
@@ -117,14 +121,25 @@ impl BatchView {
     pub fn open(header: &FrameHeader, payload: &[u8]) -> Result<BatchView> {
         let raw = compress::decompress(header.codec, payload, header.raw_length as usize)?;
         let directory = Directory::decode(&raw)?;
-        BatchView { held: Held::Raw(raw), directory }.checked(header)
+        let held = Held::Raw(raw);
+        BatchView { held, directory, metered: Metered::default() }.checked(header)
     }
 
     /// Opens a block of a compacted segment: its head is checked and read, its chunks are when they
     /// are asked for.
     pub fn open_block(header: &FrameHeader, block: Bytes) -> Result<BatchView> {
         let (directory, chunks) = chunk::open(header, block)?;
-        BatchView { held: Held::Chunks(chunks), directory }.checked(header)
+        let held = Held::Chunks(chunks);
+        BatchView { held, directory, metered: Metered::default() }.checked(header)
+    }
+
+    /// Puts what it holds, now and later, on a meter.
+    pub(crate) fn metered(mut self, meter: &Arc<Meter>) -> BatchView {
+        self.metered = Metered::new(meter.clone(), self.memory_bytes());
+        if let Held::Chunks(chunks) = &mut self.held {
+            chunks.meter(meter);
+        }
+        self
     }
 
     fn checked(self, header: &FrameHeader) -> Result<BatchView> {

@@ -1,5 +1,7 @@
 //! Reads one frame of a plan and says which of its events match.
 
+use std::sync::Arc;
+
 use crate::column::{BatchView, Field, Table};
 use crate::error::Result;
 use crate::event::Event;
@@ -16,7 +18,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Selected {
     pub(super) header: FrameHeader,
-    pub(super) view: BatchView,
+    pub(super) view: Arc<BatchView>,
     pub(super) rows: Vec<u32>,
 }
 
@@ -57,7 +59,7 @@ pub(super) fn frame<S: Segment, T>(
     frame: &PlannedFrame,
     guard: &mut Guard,
     with: impl FnOnce(&mut Columns<'_>, &Selection) -> Result<T>,
-) -> Result<Option<(FrameHeader, BatchView, T)>> {
+) -> Result<Option<(FrameHeader, Arc<BatchView>, T)>> {
     let Some((segment, entry)) = plan.entry(frame) else {
         return Ok(None);
     };

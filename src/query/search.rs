@@ -7,6 +7,7 @@
 //! 4. Only events that were kept are made, in portions, until the limit of bytes.
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use crate::column::{BatchView, Field, Table};
 use crate::error::Result;
@@ -39,7 +40,7 @@ struct Found {
 /// Frames that were read and hold found events.
 #[derive(Default)]
 struct Kept {
-    views: HashMap<u32, (FrameHeader, BatchView)>,
+    views: HashMap<u32, (FrameHeader, Arc<BatchView>)>,
     bytes: usize,
 }
 
@@ -134,7 +135,7 @@ fn find<S: Segment>(
 }
 
 impl Kept {
-    fn keep(&mut self, frame: u32, header: FrameHeader, view: BatchView) {
+    fn keep(&mut self, frame: u32, header: FrameHeader, view: Arc<BatchView>) {
         let bytes = header.raw_length as usize;
         if self.bytes + bytes <= KEPT_BYTES_MAX {
             self.bytes += bytes;

@@ -35,7 +35,7 @@ pub(super) trait Segment {
         Ok(None)
     }
     /// Reads a frame.
-    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)>;
+    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, Arc<BatchView>)>;
 }
 
 /// Segments at one moment.
@@ -107,7 +107,7 @@ impl Segment for SegmentView {
         self.series_totals()
     }
 
-    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {
+    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, Arc<BatchView>)> {
         self.read(entry)
     }
 }

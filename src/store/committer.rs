@@ -444,7 +444,7 @@ fn tell(core: &Core, group: Vec<Pending>, cause: Error) -> Error {
 fn open_segment(writer: &LogWriter) -> Arc<Segment> {
     let header = &writer.header;
     Arc::new(Segment {
-        pin: Pin::new(log_file_name(header.segment_id), header.declared_length),
+        pin: Pin::new(log_file_name(header.segment_id), header.salt, header.declared_length),
         segment_id: header.segment_id,
         compacted: false,
         salt: header.salt,

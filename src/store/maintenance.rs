@@ -112,7 +112,7 @@ impl Maintenance {
         })?;
         let pin = ended.segment.pin.clone();
         pin.set_length(record.file_length);
-        core.context.cache.put(header.salt, ended.directory.clone());
+        core.context.directories.put(header.salt, ended.directory.clone());
         let segment = Arc::new(sealed_segment(pin, &record, tail.sections));
         let mut state = core.state();
         state.ended.pop_front();
@@ -199,7 +199,7 @@ impl Maintenance {
             }
             return Err(error);
         }
-        let pin = Pin::new(name, output.record.file_length);
+        let pin = Pin::new(name, output.record.salt, output.record.file_length);
         let segment = Arc::new(sealed_segment(pin, &output.record, output.sections));
         let visible = Visible { segment, summary: output.summary };
         let mut state = core.state();
@@ -301,6 +301,8 @@ impl Maintenance {
             return Ok(());
         }
         for pin in free {
+            // What is mapped takes its place on the disk after the name is gone.
+            core.context.views.forget(pin.salt);
             core.storage.remove(&pin.name)?;
         }
         core.storage.sync_dir().map_err(unknown)

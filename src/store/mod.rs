@@ -29,6 +29,7 @@ mod stats;
 mod ticket;
 mod verify;
 mod version;
+mod views;
 
 pub use compaction::{CompactCallback, CompactProgress};
 pub use snapshot::{SegmentView, Snapshot};

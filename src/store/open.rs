@@ -22,6 +22,7 @@ use crate::store::repair::{Repaired, repair};
 use crate::store::state::{Core, Ended, Mode, State};
 use crate::store::stats::Counters;
 use crate::store::version::{Form, Pin, ReadContext, Segment, Version, Visible};
+use crate::store::views::ViewCache;
 use crate::time::Clock;
 
 /// How an open ends.
@@ -84,7 +85,8 @@ pub(crate) fn open(
         store_id: found.manifest.store_id,
         context: Arc::new(ReadContext {
             storage: storage.clone(),
-            cache: DirectoryCache::default(),
+            directories: DirectoryCache::default(),
+            views: ViewCache::default(),
         }),
         storage,
         clock,
@@ -170,7 +172,8 @@ pub(crate) fn open_read_only(
         store_id: found.manifest.store_id,
         context: Arc::new(ReadContext {
             storage: storage.clone(),
-            cache: DirectoryCache::default(),
+            directories: DirectoryCache::default(),
+            views: ViewCache::default(),
         }),
         storage,
         clock,
@@ -212,7 +215,7 @@ fn report_on(found: &Inspection) -> OpenReport {
 /// The segments that the manifest names.
 fn version_of(found: &Inspection) -> Version {
     let segments = found.named.iter().map(|named| {
-        let pin = Pin::new(named.record.file_name(), named.record.file_length);
+        let pin = Pin::new(named.record.file_name(), named.record.salt, named.record.file_length);
         let segment = sealed_segment(pin, &named.record, named.tail.sections.clone());
         Visible { segment: Arc::new(segment), summary: named.tail.summary }
     });
@@ -226,7 +229,7 @@ fn ended_segment(segment: NewerSegment, file: Arc<dyn File>) -> Ended {
     let length = sealed_length.unwrap_or(header.declared_length);
     let form = Form::Open { file: file.clone(), directory: directory.clone() };
     let segment = Arc::new(Segment {
-        pin: Pin::new(name, length),
+        pin: Pin::new(name, header.salt, length),
         segment_id: header.segment_id,
         compacted: false,
         salt: header.salt,

@@ -180,9 +180,11 @@ impl SegmentView {
         self.visible.segment.frame(entry, self.visible.summary.frames, &self.context)
     }
 
-    /// Reads a frame, checks its checksum (on first use) and opens it. `Corrupt` names file and
-    /// offset.
-    pub fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {
-        self.visible.segment.read(entry, self.visible.summary.frames, &self.context)
+    /// Opens a frame, its checksum checked, unless it is open still from the last time. `Corrupt`
+    /// names file and offset.
+    pub fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, Arc<BatchView>)> {
+        let segment = &self.visible.segment;
+        let open = || segment.read(entry, self.visible.summary.frames, &self.context);
+        self.context.views.get((segment.salt, entry.index), open)
     }
 }

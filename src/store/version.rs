@@ -18,17 +18,20 @@ use crate::segment::tail::{check_crc, damaged, find_section, open_directory};
 use crate::segment::{Directory, FrameEntry, SegmentSummary, TimeIndex};
 use crate::storage::{File, Region, Storage, read_exact_at};
 use crate::store::cache::DirectoryCache;
+use crate::store::views::ViewCache;
 
 /// A file's name; whoever holds it keeps the file from being removed.
 #[derive(Debug)]
 pub(crate) struct Pin {
     pub(crate) name: String,
+    /// The segment's, by which caches know it.
+    pub(crate) salt: u64,
     length: AtomicU64,
 }
 
 impl Pin {
-    pub(crate) fn new(name: String, length: u64) -> Arc<Pin> {
-        Arc::new(Pin { name, length: AtomicU64::new(length) })
+    pub(crate) fn new(name: String, salt: u64, length: u64) -> Arc<Pin> {
+        Arc::new(Pin { name, salt, length: AtomicU64::new(length) })
     }
 
     /// Bytes of the file.
@@ -44,7 +47,8 @@ impl Pin {
 /// What readers need beside a segment.
 pub(crate) struct ReadContext {
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) cache: DirectoryCache,
+    pub(crate) directories: DirectoryCache,
+    pub(crate) views: ViewCache,
 }
 
 /// One segment, in one of its forms.
@@ -104,7 +108,7 @@ impl Segment {
     ) -> Result<Arc<Directory>> {
         match &self.form {
             Form::Open { directory, .. } => Ok(directory.clone()),
-            Form::Sealed { sections, .. } => context.cache.get(self.salt, || {
+            Form::Sealed { sections, .. } => context.directories.get(self.salt, || {
                 let missing = || Error::corrupt("the footer lists no directory");
                 find_section(sections, SECTION_DIRECTORY)
                     .ok_or_else(missing)

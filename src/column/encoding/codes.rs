@@ -28,6 +28,25 @@ pub(super) fn encode(codes: &[u16], entries: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Reads the codes at these ranks only, of `count`.
+pub(super) fn pick(
+    cursor: &mut Cursor<'_>,
+    count: usize,
+    entries: usize,
+    ranks: &[u32],
+) -> Result<Vec<u32>> {
+    let bytes = code_bytes(entries);
+    let low = cursor.take(if bytes > 0 { count } else { 0 })?;
+    let high = cursor.take(if bytes > 1 { count } else { 0 })?;
+    let byte = |of: &[u8], rank: u32| of.get(rank as usize).map_or(0, |&byte| u32::from(byte));
+    let codes: Vec<u32> =
+        ranks.iter().map(|&rank| byte(low, rank) | byte(high, rank) << 8).collect();
+    match codes.iter().find(|&&code| code as usize >= entries) {
+        Some(code) => Err(cursor.error(format!("code {code} of {entries} entries"))),
+        None => Ok(codes),
+    }
+}
+
 /// Reads `count` codes below `entries`, appending them.
 pub(super) fn decode(
     cursor: &mut Cursor<'_>,

@@ -19,9 +19,9 @@ use crate::column::encoding::{Encoding, Stored, codes};
 use crate::error::{Error, Result};
 
 /// Values that share a minimum and a width.
-const MINIBLOCK: usize = 128;
+pub(super) const MINIBLOCK: usize = 128;
 /// More distinct values than this are not worth a dictionary.
-const ENTRIES_MAX: usize = 256;
+pub(super) const ENTRIES_MAX: usize = 256;
 /// Fewer values than this do not repay the code that zstd needs for their widths.
 const WIDTHS_VALUES_MIN: usize = 64;
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod ids;
 pub(crate) mod integers;
+pub(crate) mod pick;
 pub(crate) mod presence;
 pub(crate) mod texts;
 

@@ -55,9 +55,24 @@ pub(crate) fn encode(source: Source<'_>, out: &mut Vec<u8>) -> Encoding {
 
 /// Reads a body of `count` rows.
 pub(crate) fn decode<'a>(stored: Stored<'a>, count: usize, out: &mut Decoded<'a>) -> Result<()> {
+    out.codes.clear();
+    let (mut cursor, entries) = decode_entries(stored, count, out)?;
+    if stored.encoding == Encoding::TextPlain {
+        out.codes.extend(0..count as u32);
+    } else {
+        codes::decode(&mut cursor, count, entries, &mut out.codes)?;
+    }
+    cursor.finish()
+}
+
+/// Reads the entries; gives what stands behind them, and their number.
+pub(super) fn decode_entries<'a>(
+    stored: Stored<'a>,
+    count: usize,
+    out: &mut Decoded<'a>,
+) -> Result<(Cursor<'a>, usize)> {
     let mut cursor = Cursor::new(stored.body);
     out.offsets.clear();
-    out.codes.clear();
     let entries = match stored.encoding {
         Encoding::TextDictionary => cursor.length(count, "entries of a dictionary")?,
         Encoding::TextPlain => count,
@@ -74,12 +89,7 @@ pub(crate) fn decode<'a>(stored: Stored<'a>, count: usize, out: &mut Decoded<'a>
         out.offsets.push(end as u32);
     }
     out.bytes = cursor.take(end)?;
-    if stored.encoding == Encoding::TextPlain {
-        out.codes.extend(0..count as u32);
-    } else {
-        codes::decode(&mut cursor, count, entries, &mut out.codes)?;
-    }
-    cursor.finish()
+    Ok((cursor, entries))
 }
 
 impl Decoded<'_> {

@@ -39,15 +39,17 @@ fn what_is_read_into_memory_is_checked_every_time() {
     let directory = segment.directory().unwrap();
     let entry = segment.frames(&directory).nth(1).unwrap();
     for _ in 0..2 {
-        segment.read(entry).unwrap();
+        segment.read_payload(entry).unwrap();
     }
     let offset = segment.offset(entry) + 128 + 1_000;
     let file = disk.open(segment.file_name(), true).unwrap();
     let mut byte = [0];
     file.read_at(offset, &mut byte).unwrap();
     file.write_at(offset, &[byte[0] ^ 1]).unwrap();
-    let error = segment.read(entry).err().unwrap();
+    let error = segment.read_payload(entry).err().unwrap();
+
     assert_eq!((error.kind(), error.offset()), (ErrorKind::Corrupt, Some(segment.offset(entry))));
+    assert!(segment.read(entry).is_err());
     file.write_at(offset, &byte).unwrap();
     segment.read(entry).unwrap();
 }
