@@ -32,6 +32,10 @@ pub const SECTION_DIRECTORY: u16 = 2;
 pub const SECTION_TIME_INDEX: u16 = 3;
 /// Kind of the section with the totals per series of a compacted segment: optional.
 pub const SECTION_SERIES: u16 = 4;
+/// Totals per source and minute of a compacted segment.
+pub const SECTION_MINUTES: u16 = 5;
+/// Attributes of a compacted segment, block by block.
+pub const SECTION_ATTRIBUTES: u16 = 6;
 
 /// Where a section stands and how to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

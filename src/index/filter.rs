@@ -52,7 +52,7 @@ impl TraceFilter {
     /// Appends the filter: number of words as varint, then the words.
     pub fn encode(&self, out: &mut Vec<u8>) {
         crate::codec::put_varint(out, self.words.len() as u64);
-        self.words.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
+        self.put_words(out);
     }
 
     /// Reads what `encode` wrote.
@@ -63,11 +63,25 @@ impl TraceFilter {
         Ok(TraceFilter { words: bytes.chunks_exact(8).map(word).collect() })
     }
 
+    /// Appends the words alone.
+    pub(super) fn put_words(&self, out: &mut Vec<u8>) {
+        self.words.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
+    }
+
     /// Bytes it takes in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.words.len() * 8
     }
+}
+
+/// As [`TraceFilter::may_contain`], of words where they stand.
+pub(super) fn bytes_contain(words: &[u8], hash: u64) -> bool {
+    let (words, _) = words.as_chunks::<8>();
+    let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
+    !words.is_empty()
+        && probes(hash, words.len())
+            .all(|bit| word(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
 }
 
 fn probes(hash: u64, words: usize) -> impl Iterator<Item = usize> {

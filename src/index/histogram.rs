@@ -104,36 +104,51 @@ impl Histogram {
         self.cells.iter().find(holds).map(|cell| middle(bucket_in(*cell)))
     }
 
-    /// Appends it: zeros, number of buckets, then for each its distance to the one before and its
-    /// count, all as varints.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.zeros);
-        put_varint(out, self.cells.len() as u64);
+    /// Appends zeros, number of buckets, and of each its distance to the one before; its count to a
+    /// place apart, where those of other histograms stand: alike with alike. All are varints.
+    pub fn encode(&self, buckets: &mut Vec<u8>, counts: &mut Vec<u8>) {
+        put_varint(buckets, self.zeros);
+        put_varint(buckets, self.cells.len() as u64);
         let mut next = 0;
         for cell in &self.cells {
-            put_varint(out, (bucket_in(*cell) - next) as u64);
-            put_varint(out, count_in(*cell));
+            put_varint(buckets, (bucket_in(*cell) - next) as u64);
+            put_varint(counts, count_in(*cell));
             next = bucket_in(*cell) + 1;
         }
     }
 
-    /// Reads what `encode` wrote.
-    pub fn decode(cursor: &mut Cursor<'_>) -> Result<Histogram> {
+    /// Reads the buckets that [`Histogram::encode`] wrote; what comes of it is for
+    /// [`Histogram::decode_counts`].
+    pub fn decode_buckets(cursor: &mut Cursor<'_>) -> Result<(u64, Vec<u64>)> {
         let zeros = cursor.varint()?;
         if zeros > COUNT_MAX {
             return Err(cursor.error("a histogram counts more than can be stored"));
         }
-        let length = cursor.length(BUCKETS, "buckets of a histogram")?;
+        let length = cursor.length(BUCKETS.min(cursor.remaining()), "buckets of a histogram")?;
         let mut cells = Vec::with_capacity(length);
         let mut next = 0;
         for _ in 0..length {
             let bucket = next + cursor.length(BUCKETS, "distance of buckets")?;
-            let count = cursor.varint()?;
-            if bucket >= BUCKETS || count == 0 || count > COUNT_MAX {
+            if bucket >= BUCKETS {
                 return Err(cursor.error("no bucket of a histogram"));
             }
-            cells.push(pack(bucket, count));
+            cells.push(pack(bucket, 0));
             next = bucket + 1;
+        }
+        Ok((zeros, cells))
+    }
+
+    /// Reads the counts of buckets that were read before.
+    pub fn decode_counts(
+        (zeros, mut cells): (u64, Vec<u64>),
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Histogram> {
+        for cell in &mut cells {
+            let count = cursor.varint()?;
+            if count == 0 || count > COUNT_MAX {
+                return Err(cursor.error("no count of a bucket"));
+            }
+            *cell = pack(bucket_in(*cell), count);
         }
         Ok(Histogram { zeros, cells })
     }
@@ -283,22 +298,28 @@ mod tests {
         assert_eq!(sum.count(), 4_000);
     }
 
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Histogram> {
+        let buckets = Histogram::decode_buckets(cursor)?;
+        Histogram::decode_counts(buckets, cursor)
+    }
+
     #[test]
     fn a_histogram_leads_back_to_itself_and_nothing_else_is_one() {
         let whole = histogram(&durations(5, 2_000));
         for wanted in [Histogram::default(), histogram(&[0, 1, i64::MAX]), whole] {
-            let mut out = Vec::new();
-            wanted.encode(&mut out);
+            let (mut out, mut counts) = (Vec::new(), Vec::new());
+            wanted.encode(&mut out, &mut counts);
+            out.extend_from_slice(&counts);
             let mut cursor = Cursor::new(&out);
-            assert_eq!(Histogram::decode(&mut cursor).unwrap(), wanted);
+            assert_eq!(decode(&mut cursor).unwrap(), wanted);
             cursor.finish().unwrap();
             for end in 0..out.len() {
-                assert!(Histogram::decode(&mut Cursor::new(&out[..end])).is_err());
+                assert!(decode(&mut Cursor::new(&out[..end])).is_err());
             }
         }
         // A count of 0, a bucket beyond the last, more buckets than there are.
         for bad in [&[0, 1, 0, 0][..], &[0, 1, 0xc0, 0x1f, 1], &[0, 0xc1, 0x1f]] {
-            assert!(Histogram::decode(&mut Cursor::new(bad)).is_err(), "{bad:?}");
+            assert!(decode(&mut Cursor::new(bad)).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What helps a query to read less: filters of trace ids, sparse time indexes, histograms of
+//! What helps a query to read less: filters of trace ids and of values of attributes, histograms of
 //! durations.
 
+pub mod attributes;
 mod filter;
 mod histogram;
+pub mod minutes;
 
 pub use filter::{TraceFilter, trace_hash};
 pub use histogram::{BUCKETS, ERROR_MAX, Histogram};

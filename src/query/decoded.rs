@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::ValueType;
 use crate::format::frame::FrameHeader;
 use crate::query::ast::{AttributeScope, Intrinsic};
+use crate::query::attributes::table_of;
 use crate::query::nested;
 use crate::query::selection::Selection;
 use crate::query::value::{Number, Scalar};
@@ -136,13 +137,7 @@ impl<'v> Columns<'v> {
 
     /// The columns of an attribute in one scope; keys without a value are as absent.
     pub(super) fn attribute(&self, scope: AttributeScope, key: &str) -> Vec<Place> {
-        let table = match scope {
-            AttributeScope::Span => Table::Events,
-            AttributeScope::Resource => Table::Resources,
-            AttributeScope::Event => Table::SpanEvents,
-            AttributeScope::Link => Table::Links,
-            AttributeScope::Instrumentation => Table::Scopes,
-        };
+        let table = table_of(scope);
         let form = |column: usize| {
             let form = match self.view.columns().get(column)?.value_type {
                 ValueType::Empty => return None,

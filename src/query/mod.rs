@@ -11,6 +11,7 @@
 //! 5. Counts, series of points, values, traces found and dependencies are made from columns alone.
 
 mod ast;
+mod attributes;
 mod catalog;
 mod comparison;
 mod count;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::index::trace_hash;
+use crate::query::attributes::Probe;
 use crate::query::guard::Guard;
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::{Order, Query};
 use crate::query::source::{Segment, Source};
 use crate::segment::{Directory, FrameEntry};
+use crate::store::SegmentAttributes;
 use crate::time::{TimeRange, Timestamp};
 
 /// The frames to read and what is already known of them.
@@ -76,6 +78,8 @@ pub struct Steps {
     pub frames_by_series: u64,
     /// Of the rest, left out by their trace filters.
     pub frames_by_trace: u64,
+    /// Of the rest, left out by their attributes.
+    pub frames_by_attribute: u64,
 }
 
 impl Bounds {
@@ -128,7 +132,14 @@ impl Bounds {
     }
 }
 
-/// Prunes; only directories are read.
+/// What a segment is asked beside its directory's times, sequences and series.
+struct Indexes<'i> {
+    /// Hashes of the traces wanted.
+    traces: Option<&'i [u64]>,
+    attributes: Option<(&'i Probe, &'i SegmentAttributes)>,
+}
+
+/// Prunes; only directories and indexes are read.
 pub(super) fn plan<'a, S: Segment>(
     source: &Source<'a, S>,
     query: &Query,
@@ -137,6 +148,7 @@ pub(super) fn plan<'a, S: Segment>(
     let predicate = predicate::compile(query)?;
     let bounds = Bounds::new(query, source.next_sequence);
     let hashes = predicate.traces().map(|ids| ids.iter().map(trace_hash).collect::<Vec<_>>());
+    let probe = Probe::of(&predicate);
     let mut plan = Plan {
         predicate,
         bounds,
@@ -155,7 +167,16 @@ pub(super) fn plan<'a, S: Segment>(
         } else if guard.tolerate(segment.may_overlap(&bounds.range))? == Some(false) {
             plan.steps.segments_by_time += 1;
         } else if let Some(directory) = guard.tolerate(segment.directory())? {
-            plan.add(segment, directory, hashes.as_deref());
+            let attributes = match &probe {
+                Some(_) => guard.tolerate(segment.attributes())?.flatten(),
+                None => None,
+            };
+            let attributes = attributes.filter(|a| a.blocks() == directory.frames.len());
+            let indexes = Indexes {
+                traces: hashes.as_deref(),
+                attributes: probe.as_ref().zip(attributes.as_ref()),
+            };
+            plan.add(segment, directory, &indexes);
         }
     }
     let steps = &plan.steps;
@@ -167,7 +188,7 @@ pub(super) fn plan<'a, S: Segment>(
 }
 
 impl<'a, S: Segment> Plan<'a, S> {
-    fn add(&mut self, segment: &'a S, directory: Arc<Directory>, traces: Option<&[u64]>) {
+    fn add(&mut self, segment: &'a S, directory: Arc<Directory>, indexes: &Indexes<'_>) {
         let at = self.segments.len() as u32;
         let before = self.frames.len();
         let verdicts: Vec<_> = directory.series.iter().map(|s| self.predicate.verdict(s)).collect();
@@ -176,7 +197,7 @@ impl<'a, S: Segment> Plan<'a, S> {
                 break;
             };
             self.steps.frames += 1;
-            if let Some((inside, certain)) = self.verdict(entry, &verdicts, traces) {
+            if let Some((inside, certain)) = self.verdict(entry, &verdicts, indexes) {
                 let times = (entry.min_time, entry.max_time);
                 let frame = index as u32;
                 self.frames.push(PlannedFrame { segment: at, frame, inside, certain, times });
@@ -192,7 +213,7 @@ impl<'a, S: Segment> Plan<'a, S> {
         &mut self,
         entry: &FrameEntry,
         verdicts: &[(bool, bool)],
-        traces: Option<&[u64]>,
+        indexes: &Indexes<'_>,
     ) -> Option<(bool, bool)> {
         let steps = &mut self.steps;
         if !self.bounds.range.overlaps(entry.min_time, entry.max_time) {
@@ -211,8 +232,15 @@ impl<'a, S: Segment> Plan<'a, S> {
             steps.frames_by_series += 1;
             return None;
         }
-        if traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
+        if indexes.traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
             steps.frames_by_trace += 1;
+            return None;
+        }
+        let block = |(probe, attributes): (_, &'_ SegmentAttributes)| {
+            attributes.block(entry.index as usize).map(|block| Probe::may_hold(probe, &block))
+        };
+        if indexes.attributes.and_then(block) == Some(false) {
+            steps.frames_by_attribute += 1;
             return None;
         }
         let certain = !constant && !entry.series.iter().any(|s| of(s).1);
@@ -231,6 +259,10 @@ impl Steps {
     /// Frames that were left out.
     #[must_use]
     pub fn frames_pruned(&self) -> u64 {
-        self.frames_by_time + self.frames_by_sequence + self.frames_by_series + self.frames_by_trace
+        self.frames_by_time
+            + self.frames_by_sequence
+            + self.frames_by_series
+            + self.frames_by_trace
+            + self.frames_by_attribute
     }
 }

@@ -196,6 +196,23 @@ impl Predicate {
         }
     }
 
+    /// Whether it asks for nothing but the source: then its verdict on a series is exact, whatever the
+    /// type.
+    pub(super) fn is_of_source(&self) -> bool {
+        match self {
+            Predicate::Constant(_) => true,
+            Predicate::Not(inner) => inner.is_of_source(),
+            Predicate::All(parts) | Predicate::Any(parts) => {
+                parts.iter().all(Predicate::is_of_source)
+            }
+            Predicate::Test(test) => {
+                test.reference == Reference::Intrinsic(Intrinsic::Source)
+                    && matches!(test.ask, Ask::Passes { .. })
+            }
+            Predicate::Pair(..) => false,
+        }
+    }
+
     /// The traces to one of which every matching event belongs or links; `None`: any.
     pub(super) fn traces(&self) -> Option<Vec<TraceId>> {
         match self {

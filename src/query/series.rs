@@ -2,7 +2,8 @@
 //! each step, how many of them failed, and how long spans took. From columns alone: no event is
 //! made.
 //!
-//! Steps begin at multiples of their length since the epoch, so that what is known of a minute can be
+//! What a compacted segment knows of its minutes is taken from there; only minutes that the range cuts
+//! are read. Steps begin at multiples of their length since the epoch, so that what is known of a minute can be
 //! added up to an hour, whoever asks and from when on. Steps without events are left out.
 
 use std::rc::Rc;
@@ -11,18 +12,19 @@ use crate::column::{Field, Ints, Series, Table};
 use crate::error::{Error, Result};
 use crate::event::Signal;
 use crate::index::Histogram;
+use crate::index::minutes::{MINUTE_NS, Minute};
 use crate::limits;
 use crate::query::catalog::{SEVERITY_ERROR, STATUS_ERROR};
 use crate::query::decoded::{Columns, has_int};
 use crate::query::groups::Grouping;
 use crate::query::guard::Guard;
-use crate::query::plan::plan;
+use crate::query::plan::{Plan, plan};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
 use crate::query::{By, Scanned, scan};
 use crate::store::Snapshot;
-use crate::time::Timestamp;
+use crate::time::{TimeRange, Timestamp};
 
 /// What tells series apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,8 +92,28 @@ pub(super) fn series<S: Segment>(
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
     let mut sums = Sums { step_ns, by, ..Sums::default() };
+    let whole = whole_minutes(&plan.bounds.range);
+    let known = sums.add_minutes(&plan, &query, &whole, &mut guard)?;
     for frame in &plan.frames {
-        scan::frame(&plan, frame, &mut guard, |columns, rows| sums.add(columns, rows))?;
+        if known.get(frame.segment as usize) == Some(&true) {
+            if whole.contains(&frame.times.0.0) && whole.contains(&frame.times.1.0) {
+                guard.scanned.frames_pruned += 1;
+                continue;
+            }
+            let matched = guard.scanned.events_matched;
+            let cut = scan::frame(&plan, frame, &mut guard, |columns, rows| {
+                let times = columns.every_int(Table::Events, Field::Time)?;
+                let is_known = |row| times.values.get(row).is_some_and(|time| whole.contains(time));
+                let mut cut = rows.clone();
+                cut.and_not(&Selection::of(rows.rows(), is_known));
+                sums.add(columns, &cut)?;
+                Ok(cut.count() as u64)
+            })?;
+            // The others are counted as what is known.
+            guard.scanned.events_matched = matched + cut.map_or(0, |(.., cut)| cut);
+        } else {
+            scan::frame(&plan, frame, &mut guard, |columns, rows| sums.add(columns, rows))?;
+        }
         if sums.points.len() > limits::COUNT_GROUPS_MAX {
             let max = limits::COUNT_GROUPS_MAX;
             let what = format!("more than {max} points: ask for longer steps, or over less time");
@@ -99,6 +121,15 @@ pub(super) fn series<S: Segment>(
         }
     }
     Ok(SeriesAnswer { series: sums.finish(), scanned: guard.scanned, damage: guard.damage })
+}
+
+/// The times of minutes that lie in the range as a whole.
+fn whole_minutes(range: &TimeRange) -> std::ops::Range<i64> {
+    let begin = |time: i64| time.saturating_sub(time.rem_euclid(MINUTE_NS));
+    let (since, until) = (range.since.0, range.until.0);
+    let first = begin(since);
+    let first = if first == since { first } else { first.saturating_add(MINUTE_NS) };
+    first..begin(until)
 }
 
 /// What has been added up so far.
@@ -157,6 +188,56 @@ impl Facts {
 }
 
 impl Sums {
+    /// Adds what segments know of whole minutes, if that answers the question; says of each planned
+    /// segment whether it did.
+    fn add_minutes<S: Segment>(
+        &mut self,
+        plan: &Plan<'_, S>,
+        query: &Query,
+        whole: &std::ops::Range<i64>,
+        guard: &mut Guard,
+    ) -> Result<Vec<bool>> {
+        let answers = self.by == SeriesBy::Source
+            && self.step_ns % MINUTE_NS == 0
+            && query.sequences.is_none()
+            && plan.predicate.is_of_source();
+        if !answers {
+            return Ok(Vec::new());
+        }
+        let mut known = Vec::with_capacity(plan.segments.len());
+        for planned in &plan.segments {
+            guard.check(0)?;
+            let mut minutes: Vec<(Series, i64, Minute)> = Vec::new();
+            let mut each = |source: &str, number: i64, minute: Minute| {
+                let start = number.saturating_mul(MINUTE_NS);
+                if !whole.contains(&start) {
+                    return;
+                }
+                let is_last = minutes.last().is_some_and(|last| last.0.source == source);
+                let series = match minutes.last() {
+                    Some(last) if is_last => last.0.clone(),
+                    _ => Series { source: source.to_owned(), event_type: String::new() },
+                };
+                minutes.push((series, start, minute));
+            };
+            let read = guard.tolerate(planned.segment.minutes(&mut each))?.unwrap_or(false);
+            known.push(read);
+            for (series, start, minute) in minutes.into_iter().filter(|_| read) {
+                if plan.predicate.verdict(&series).0 {
+                    let number = self.number_of(series);
+                    let place = self.place(number, start.div_euclid(self.step_ns));
+                    if let Some((_, _, point)) = self.points.get_mut(place) {
+                        point.count += minute.events;
+                        point.errors += minute.errors;
+                        point.durations.merge(&minute.durations);
+                    }
+                    guard.scanned.events_matched += minute.events;
+                }
+            }
+        }
+        Ok(known)
+    }
+
     /// Adds the matching events of a frame; nothing of it if it is damaged.
     fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
         if rows.is_empty() {
@@ -198,12 +279,16 @@ impl Sums {
         let names = grouping.names(key)?;
         let text = |name: Option<&str>| name.unwrap_or_default().to_owned();
         let series = Series { source: text(names.source), event_type: text(names.event_type) };
+        Ok(self.number_of(series))
+    }
+
+    fn number_of(&mut self, series: Series) -> u32 {
         let next = self.latest.len() as u32;
         let number = *self.numbers.entry(series).or_insert(next);
         if number == next {
             self.latest.push((0, usize::MAX));
         }
-        Ok(number)
+        number
     }
 
     /// Where the point of a series and step stands; it is made if it is new.

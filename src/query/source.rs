@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::column::{BatchView, SeriesTotals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::FrameHeader;
+use crate::index::minutes::Minute;
 use crate::segment::{Directory, FrameEntry};
-use crate::store::{SegmentView, Snapshot};
+use crate::store::{SegmentAttributes, SegmentView, Snapshot};
 use crate::time::{TimeRange, Timestamp};
 
 /// Frames that are found through one directory.
@@ -32,6 +33,14 @@ pub(super) trait Segment {
     fn frames_visible(&self) -> usize;
     /// Totals per series, if the segment has them at hand.
     fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
+        Ok(None)
+    }
+    /// Calls back with totals per source and minute, if the segment has them; else false.
+    fn minutes(&self, _each: &mut dyn FnMut(&str, i64, Minute)) -> Result<bool> {
+        Ok(false)
+    }
+    /// Which attributes its frames have, if it knows.
+    fn attributes(&self) -> Result<Option<SegmentAttributes>> {
         Ok(None)
     }
     /// Reads a frame.
@@ -105,6 +114,14 @@ impl Segment for SegmentView {
 
     fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
         self.series_totals()
+    }
+
+    fn minutes(&self, each: &mut dyn FnMut(&str, i64, Minute)) -> Result<bool> {
+        self.minutes(each)
+    }
+
+    fn attributes(&self) -> Result<Option<SegmentAttributes>> {
+        self.attributes()
     }
 
     fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, Arc<BatchView>)> {

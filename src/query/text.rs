@@ -35,6 +35,15 @@ pub(super) enum Pattern {
 }
 
 impl TextTest {
+    /// The only text that passes, if there is one such.
+    pub(super) fn equal_to(&self) -> Option<&[u8]> {
+        match self {
+            TextTest::Order(Operator::Equal, text) => Some(text.as_bytes()),
+            TextTest::Pattern(Pattern::Exact(text), true) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
     /// The test of `text operator value`; `Invalid` or `Limit` for a bad regular expression.
     pub(super) fn new(operator: Operator, value: &str) -> Result<TextTest> {
         match operator {

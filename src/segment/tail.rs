@@ -3,22 +3,18 @@
 //! Reading trusts nothing: trailer, footer and each section have a checksum, and what they say must
 //! fit the file and each other. See `storage-format.md`, "Footer".
 
-use bytes::Bytes;
-
 use crate::codec::crc32;
-use crate::column::SeriesTotals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{
-    SECTION_BYTES, SECTION_DIRECTORY, SECTION_SERIES, SECTION_SUMMARY, SECTION_TIME_INDEX,
-    SECTIONS_MAX, Section, TRAILER_BYTES, Trailer, decode_footer, encode_footer,
+    SECTION_BYTES, SECTION_DIRECTORY, SECTION_SUMMARY, SECTION_TIME_INDEX, SECTIONS_MAX, Section,
+    TRAILER_BYTES, Trailer, decode_footer, encode_footer,
 };
 use crate::format::frame::Codec;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::directory_codec::{decode_directory, encode_directory};
-use crate::segment::series::encode_series;
 use crate::segment::time_index::{TIME_RECORD_BYTES, encode_time_index};
 use crate::segment::{Directory, FrameEntry, SUMMARY_BYTES, SegmentSummary};
-use crate::storage::{File, read_exact_at};
+use crate::storage::{File, Region, read_exact_at};
 
 /// Compression level of sections: they are small and written once.
 const SECTION_LEVEL: i32 = 3;
@@ -44,20 +40,36 @@ pub fn encode_tail(
     summary: &SegmentSummary,
     directory: &Directory,
 ) -> Result<Vec<u8>> {
-    encode_tail_with(header, summary, directory, None)
+    encode_tail_with(header, summary, directory, &[])
 }
 
-/// As [`encode_tail`], with the totals per series that a compacted segment has.
+/// A section that a reader can do without.
+pub(crate) struct Optional {
+    pub(crate) kind: u16,
+    /// Worth compressing: it is read as a whole, and rarely.
+    pub(crate) compressed: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// As [`encode_tail`], with the further sections of a compacted segment.
 pub(crate) fn encode_tail_with(
     header: &SegmentHeader,
     summary: &SegmentSummary,
     directory: &Directory,
-    series: Option<&[SeriesTotals]>,
+    more: &[Optional],
 ) -> Result<Vec<u8>> {
     let start = summary.end_position - summary.base_position;
     let mut out = Vec::new();
     let mut sections = Vec::with_capacity(LOG_SECTIONS);
-    let mut put = |kind, required, codec, stored: &[u8], raw: usize| {
+    let mut put = |kind, required, compress, raw: &[u8]| {
+        let compressed = match compress {
+            true => zstd::bulk::compress(raw, SECTION_LEVEL)
+                .map_err(|e| Error::io("compress a footer section", e))?,
+            false => Vec::new(),
+        };
+        let smaller = compress && compressed.len() < raw.len();
+        let (codec, stored) =
+            if smaller { (Codec::Zstd, compressed.as_slice()) } else { (Codec::None, raw) };
         let too_large = |_| Error::limit("a footer section has more than 4 GiB");
         sections.push(Section {
             kind,
@@ -65,28 +77,18 @@ pub(crate) fn encode_tail_with(
             codec,
             offset: start + out.len() as u64,
             stored_length: u32::try_from(stored.len()).map_err(too_large)?,
-            raw_length: u32::try_from(raw).map_err(too_large)?,
+            raw_length: u32::try_from(raw.len()).map_err(too_large)?,
             crc: crc32(stored),
         });
         out.extend_from_slice(stored);
         Ok::<(), Error>(())
     };
-    let raw = encode_directory(directory, summary);
-    let compressed = zstd::bulk::compress(&raw, SECTION_LEVEL)
-        .map_err(|e| Error::io("compress a frame directory", e))?;
-    if compressed.len() < raw.len() {
-        put(SECTION_DIRECTORY, true, Codec::Zstd, &compressed, raw.len())?;
-    } else {
-        put(SECTION_DIRECTORY, true, Codec::None, &raw, raw.len())?;
+    put(SECTION_DIRECTORY, true, true, &encode_directory(directory, summary))?;
+    put(SECTION_TIME_INDEX, false, false, &encode_time_index(directory))?;
+    for section in more {
+        put(section.kind, false, section.compressed, &section.bytes)?;
     }
-    let times = encode_time_index(directory);
-    put(SECTION_TIME_INDEX, false, Codec::None, &times, times.len())?;
-    if let Some(series) = series {
-        let totals = encode_series(series);
-        put(SECTION_SERIES, false, Codec::None, &totals, totals.len())?;
-    }
-    let counts = summary.encode();
-    put(SECTION_SUMMARY, true, Codec::None, &counts, counts.len())?;
+    put(SECTION_SUMMARY, true, false, &summary.encode())?;
 
     let footer = encode_footer(&sections);
     let footer_offset = start + out.len() as u64;
@@ -164,24 +166,30 @@ pub fn check_crc(section: &Section, stored: &[u8]) -> Result<()> {
     Err(Error::corrupt(what).at(section.offset))
 }
 
-/// Checks and decodes the directory section from its stored bytes.
-pub fn open_directory(
-    section: &Section,
-    stored: &[u8],
-    summary: &SegmentSummary,
-) -> Result<Directory> {
-    check_crc(section, stored)?;
+/// Checks a section's stored bytes and decompresses them.
+pub fn open_section(section: &Section, stored: Region) -> Result<Region> {
+    check_crc(section, &stored)?;
     let raw = match section.codec {
-        Codec::None => Bytes::copy_from_slice(stored),
+        Codec::None => stored,
         Codec::Zstd => {
-            let raw = zstd::bulk::decompress(stored, section.raw_length as usize)
+            let raw = zstd::bulk::decompress(&stored, section.raw_length as usize)
                 .map_err(|e| Error::corrupt(format!("a footer section: {e}")).at(section.offset))?;
-            raw.into()
+            Region::from_bytes(raw.into())
         }
     };
     if raw.len() != section.raw_length as usize {
         return Err(Error::corrupt("a footer section has a wrong length").at(section.offset));
     }
+    Ok(raw)
+}
+
+/// Checks and decodes the directory section from its stored bytes.
+pub fn open_directory(
+    section: &Section,
+    stored: Region,
+    summary: &SegmentSummary,
+) -> Result<Directory> {
+    let raw = open_section(section, stored)?;
     decode_directory(&raw, summary).map_err(|e| damaged(e, section.offset))
 }
 

@@ -36,6 +36,7 @@ pub use snapshot::{SegmentView, Snapshot};
 pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
 pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
+pub use version::SegmentAttributes;
 
 use driver::Threads;
 use open::Opened;

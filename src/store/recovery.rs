@@ -27,7 +27,7 @@ use crate::limits;
 use crate::segment::scan::{Scan, scan};
 use crate::segment::tail::{Tail, damaged, read_tail};
 use crate::segment::window::Window;
-use crate::storage::{Entry, File, Storage, check_name, read_exact_at};
+use crate::storage::{Entry, File, Region, Storage, check_name, read_exact_at};
 use crate::store::manifest_log::read_newest;
 use crate::store::producers::ProducerTable;
 
@@ -373,7 +373,7 @@ pub(crate) fn read_directory(file: &dyn File, tail: &Tail) -> Result<crate::segm
     let section = find_section(&tail.sections, SECTION_DIRECTORY).ok_or_else(missing)?;
     let mut stored = vec![0; section.stored_length as usize];
     read_exact_at(file, section.offset, &mut stored)?;
-    open_directory(section, &stored, &tail.summary)
+    open_directory(section, Region::from_bytes(stored.into()), &tail.summary)
 }
 
 /// The header of a newer file, or why it is none; the outer error is storage's.

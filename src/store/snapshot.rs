@@ -6,10 +6,11 @@ use crate::column::{BatchView, SeriesTotals};
 use crate::error::Result;
 use crate::event::TraceId;
 use crate::format::frame::FrameHeader;
+use crate::index::minutes::Minute;
 use crate::index::trace_hash;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::Region;
-use crate::store::version::{Form, ReadContext, Visible};
+use crate::store::version::{Form, ReadContext, SegmentAttributes, Visible};
 use crate::time::{TimeRange, Timestamp};
 
 /// Cheap to clone; pins its files.
@@ -173,6 +174,18 @@ impl SegmentView {
     /// Totals per series of a compacted segment, without reading an event.
     pub fn series_totals(&self) -> Result<Option<Vec<SeriesTotals>>> {
         self.visible.segment.series_totals(&self.context)
+    }
+
+    /// Calls back with the totals per source and minute of a compacted segment, ascending, without
+    /// reading an event: source, number of the minute since the epoch, what happened. False if it has
+    /// none.
+    pub fn minutes(&self, each: &mut dyn FnMut(&str, i64, Minute)) -> Result<bool> {
+        self.visible.segment.minutes(&self.context, each)
+    }
+
+    /// Which attributes the blocks of a compacted segment have; `None` if that is not known.
+    pub fn attributes(&self) -> Result<Option<SegmentAttributes>> {
+        self.visible.segment.attributes(&self.context)
     }
 
     /// A frame's header and payload as stored, checked as by [`SegmentView::read`].

@@ -15,18 +15,22 @@ use bytes::Bytes;
 
 use crate::column::{Batch, BatchView};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::{SECTION_DIRECTORY, SECTION_SERIES, SECTION_TIME_INDEX};
+use crate::format::footer::{
+    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
+};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{decode_producers, producers_file_name};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::index::attributes::AttributeFilters;
+use crate::index::minutes::decode_minutes;
 use crate::segment::scan::frame_at;
 use crate::segment::series::decode_series;
-use crate::segment::tail::{Tail, check_crc, damaged, open_directory, read_tail};
+use crate::segment::tail::{Tail, damaged, open_directory, open_section, read_tail};
 use crate::segment::time_index::encode_time_index;
 use crate::segment::window::Window;
 use crate::segment::{Directory, FrameEntry};
-use crate::storage::{File, LockMode, Storage, read_exact_at};
+use crate::storage::{File, LockMode, Region, Storage, read_exact_at};
 use crate::store::manifest_log::read_newest;
 use crate::store::recovery::{inspect, read_checkpoint};
 use crate::store::state::Core;
@@ -338,14 +342,22 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
     for section in &tail.sections {
         let mut stored = vec![0; section.stored_length as usize];
         read_exact_at(file, section.offset, &mut stored)?;
-        check_crc(section, &stored)?;
+        let stored = Region::from_bytes(stored.into());
+        let content = open_section(section, stored.clone())?;
         match section.kind {
             SECTION_DIRECTORY => {
-                directory = Some(open_directory(section, &stored, &tail.summary)?);
+                directory = Some(open_directory(section, stored, &tail.summary)?);
             }
-            SECTION_TIME_INDEX => times = Some((section.offset, stored)),
+            SECTION_TIME_INDEX => times = Some((section.offset, content)),
             SECTION_SERIES => {
-                decode_series(&stored).map_err(|e| damaged(e, section.offset))?;
+                decode_series(&content).map_err(|e| damaged(e, section.offset))?;
+            }
+            SECTION_MINUTES => {
+                let read = decode_minutes(&content, |_, _, _| {});
+                read.map_err(|e| damaged(e, section.offset))?;
+            }
+            SECTION_ATTRIBUTES => {
+                AttributeFilters::new(content).map_err(|e| damaged(e, section.offset))?;
             }
             _ => {}
         }
@@ -353,7 +365,7 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
     let missing = || Error::corrupt("the footer lists no directory").at(tail.trailer.footer_offset);
     let directory = directory.ok_or_else(missing)?;
     if let Some((offset, stored)) = times
-        && stored != encode_time_index(&directory)
+        && *stored != *encode_time_index(&directory)
     {
         let what = "the time index and the directory contradict each other";
         return Err(Error::corrupt(what).at(offset));

@@ -11,10 +11,15 @@ use bytes::Bytes;
 use crate::codec::crc32;
 use crate::column::{BatchView, SeriesTotals};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::footer::{SECTION_DIRECTORY, SECTION_SERIES, SECTION_TIME_INDEX, Section};
+use crate::format::footer::{
+    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
+    Section,
+};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use crate::index::attributes::AttributeFilters;
+use crate::index::minutes::{Minute, decode_minutes};
 use crate::segment::series::decode_series;
-use crate::segment::tail::{check_crc, damaged, find_section, open_directory};
+use crate::segment::tail::{check_crc, damaged, find_section, open_directory, open_section};
 use crate::segment::{Directory, FrameEntry, SegmentSummary, TimeIndex};
 use crate::storage::{File, Region, Storage, read_exact_at};
 use crate::store::cache::DirectoryCache;
@@ -43,6 +48,9 @@ impl Pin {
         self.length.store(length, Ordering::Relaxed);
     }
 }
+
+/// Which attributes the blocks of a segment have.
+pub type SegmentAttributes = AttributeFilters<Region>;
 
 /// What readers need beside a segment.
 pub(crate) struct ReadContext {
@@ -114,7 +122,7 @@ impl Segment {
                     .ok_or_else(missing)
                     .and_then(|section| {
                         let stored = self.section(section, context)?;
-                        open_directory(section, &stored, summary)
+                        open_directory(section, stored, summary)
                     })
                     .map_err(|e| e.in_file(&self.pin.name))
             }),
@@ -134,11 +142,36 @@ impl Segment {
 
     /// The totals per series of a compacted segment.
     pub(crate) fn series_totals(&self, context: &ReadContext) -> Result<Option<Vec<SeriesTotals>>> {
+        self.read_section(SECTION_SERIES, context, |bytes| decode_series(&bytes))
+    }
+
+    /// Calls back with the totals per source and minute of a compacted segment; false if it has none.
+    pub(crate) fn minutes(
+        &self,
+        context: &ReadContext,
+        each: &mut dyn FnMut(&str, i64, Minute),
+    ) -> Result<bool> {
+        let read = |bytes: Region| decode_minutes(&bytes, each);
+        self.read_section(SECTION_MINUTES, context, read).map(|read| read.is_some())
+    }
+
+    /// Which attributes the blocks of a compacted segment have.
+    pub(crate) fn attributes(&self, context: &ReadContext) -> Result<Option<SegmentAttributes>> {
+        self.read_section(SECTION_ATTRIBUTES, context, AttributeFilters::new)
+    }
+
+    /// What a section of the footer says; `None` if there is none of the kind.
+    fn read_section<T>(
+        &self,
+        kind: u16,
+        context: &ReadContext,
+        decode: impl FnOnce(Region) -> Result<T>,
+    ) -> Result<Option<T>> {
         let Form::Sealed { sections, .. } = &self.form else { return Ok(None) };
-        let Some(section) = find_section(sections, SECTION_SERIES) else { return Ok(None) };
+        let Some(section) = find_section(sections, kind) else { return Ok(None) };
         let stored = self.section(section, context)?;
-        check_crc(section, &stored)
-            .and_then(|()| decode_series(&stored).map_err(|e| damaged(e, section.offset)))
+        open_section(section, stored)
+            .and_then(|raw| decode(raw).map_err(|e| damaged(e, section.offset)))
             .map(Some)
             .map_err(|e| e.in_file(&self.pin.name))
     }

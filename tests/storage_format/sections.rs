@@ -188,9 +188,11 @@ fn the_codes_of_sections_are_for_ever() {
         ("DIRECTORY", footer::SECTION_DIRECTORY),
         ("TIME_INDEX", footer::SECTION_TIME_INDEX),
         ("SERIES", footer::SECTION_SERIES),
+        ("MINUTES", footer::SECTION_MINUTES),
+        ("ATTRIBUTES", footer::SECTION_ATTRIBUTES),
     ];
     let rows = format_document().table_of("section kind");
     let found: Vec<_> = rows.iter().map(|r| (r[0].as_str(), r[1].parse().unwrap())).collect();
     assert_eq!(found, of_code);
-    assert_eq!(of_code.map(|(_, code)| code), [1, 2, 3, 4]);
+    assert_eq!(of_code.map(|(_, code)| code), [1, 2, 3, 4, 5, 6]);
 }

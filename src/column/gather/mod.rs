@@ -8,6 +8,8 @@
 //! 4. `finish` encodes each column anew into a chunk, in the encoding that fits all of it (CMP-1:
 //!    every value comes out as it went in).
 
+mod attributes;
+mod minutes;
 mod totals;
 
 use std::collections::HashMap;
@@ -29,6 +31,8 @@ use crate::column::view::BatchView;
 use crate::error::{Error, Result};
 use crate::event::ValueType;
 use crate::format::frame::{FrameHeader, FrameKind};
+use crate::index::attributes::BlockAttributes;
+use crate::index::minutes::Minutes;
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -45,6 +49,10 @@ pub struct Block {
     pub summary: BatchSummary,
     /// Per series, in the order of the summary.
     pub totals: Vec<SeriesTotals>,
+    /// Per source and minute.
+    pub minutes: Minutes,
+    /// Which attributes occur, with which values.
+    pub attributes: BlockAttributes,
 }
 
 /// See the module.
@@ -371,6 +379,7 @@ impl Gather {
         order.retain(|&at| self.columns.get(at as usize).is_some_and(|c| !c.rows.is_empty()));
         order.sort_unstable_by_key(|&at| self.columns.get(at as usize).map(|c| c.id.sort_key()));
         let (summary, totals) = self.summary();
+        let (minutes, attributes) = (self.minutes(), self.attributes(&order));
         let (min_time, max_time) = self.times();
         let mut header = FrameHeader {
             kind: FrameKind::Block,
@@ -416,7 +425,7 @@ impl Gather {
             chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
         }
         let bytes = chunks.finish(rows, (distinct, &presences), compressor, &mut header)?;
-        Ok(Block { header, bytes, summary, totals })
+        Ok(Block { header, bytes, summary, totals, minutes, attributes })
     }
 
     fn integers(&self, table: Table, field: Field) -> Option<(&[i64], &[u16])> {

@@ -103,7 +103,7 @@ impl Gather {
     }
 
     /// Of each event, whether its status or severity is an error.
-    fn failed(&self) -> Vec<bool> {
+    pub(super) fn failed(&self) -> Vec<bool> {
         let mut failed = vec![false; self.events()];
         let ints = |field| self.integers(Table::Events, field).unwrap_or_default();
         for ((values, rows), least) in [

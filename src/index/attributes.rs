@@ -1,0 +1,323 @@
+//! Which attributes the blocks of a segment have, and of most of them which values: a question for
+//! a value that no event of a block has leaves the block unread.
+//!
+//! 1. A segment lists its attributes: table, type of the values, key. Of each block it says which of
+//!    them occur, which are covered, and has one Bloom filter over all values of the covered ones.
+//! 2. Covered are texts, those with the fewest distinct values in a block first, until a fifth of its
+//!    events has been spent: keys of sessions and users are, ids of single requests are not.
+//! 3. The filter is that of [`TraceFilter`](crate::index::TraceFilter): 10 bits a value.
+//!
+//! Blocks stand behind a table of offsets, so that one is read without the others.
+//! `storage-format.md`, "Attributes section".
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::codec::{Cursor, put_varint};
+use crate::error::{Error, Result};
+use crate::index::filter;
+use crate::limits;
+
+/// Attributes that a segment may list; one with more has no such section.
+pub const ATTRIBUTES_LISTED_MAX: usize = 4_096;
+/// One value is spent for so many events of a block.
+const EVENTS_PER_VALUE: usize = 5;
+
+/// An attribute: the code of its table, that of its values' type, its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttributeId {
+    /// Code of the table.
+    pub table: u8,
+    /// Code of the type of its values.
+    pub value_type: u8,
+    /// Its key.
+    pub key: String,
+}
+
+impl AttributeId {
+    /// What stands for one of its values in filters.
+    #[must_use]
+    pub fn hash(&self, value: &[u8]) -> u64 {
+        let seed = u64::from(self.table) << 8 | u64::from(self.value_type);
+        let seed = xxhash_rust::xxh3::xxh3_64_with_seed(self.key.as_bytes(), seed);
+        xxhash_rust::xxh3::xxh3_64_with_seed(value, seed)
+    }
+}
+
+/// The attributes of one block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockAttributes {
+    /// Each once; true if its values are covered.
+    pub present: Vec<(AttributeId, bool)>,
+    /// Of all values of those that are covered.
+    pub hashes: Vec<u64>,
+}
+
+impl BlockAttributes {
+    /// Chooses which of the attributes of a block of so many events are covered: `texts` says how many
+    /// distinct values each has, and hands them out.
+    pub fn choose<'a, V: Iterator<Item = &'a [u8]>>(
+        events: usize,
+        mut texts: Vec<(AttributeId, usize, V)>,
+        others: impl Iterator<Item = AttributeId>,
+    ) -> BlockAttributes {
+        let mut chosen = BlockAttributes::default();
+        let mut left = events / EVENTS_PER_VALUE;
+        // Stable: among equals the order of the block's directory.
+        texts.sort_by_key(|text| text.1);
+        for (id, distinct, values) in texts {
+            let covered = distinct <= left;
+            if covered {
+                left -= distinct;
+                chosen.hashes.extend(values.map(|value| id.hash(value)));
+            }
+            chosen.add(id, covered);
+        }
+        others.for_each(|id| chosen.add(id, false));
+        chosen
+    }
+
+    /// A key may occur twice in an event: then it has two columns, of which both must be covered.
+    fn add(&mut self, id: AttributeId, covered: bool) {
+        match self.present.iter_mut().find(|known| known.0 == id) {
+            Some(known) => known.1 &= covered,
+            None => self.present.push((id, covered)),
+        }
+    }
+}
+
+/// Collects the section of a segment.
+#[derive(Debug, Default)]
+pub struct AttributesBuilder {
+    numbers: HashMap<AttributeId, usize, foldhash::fast::RandomState>,
+    ids: Vec<AttributeId>,
+    /// Of each block: numbers of those present, whether covered, and the filter.
+    blocks: Vec<(Vec<(usize, bool)>, Vec<u8>)>,
+}
+
+impl AttributesBuilder {
+    /// Appends a block.
+    pub fn push(&mut self, block: &BlockAttributes) {
+        let mut present = Vec::with_capacity(block.present.len());
+        for (id, covered) in &block.present {
+            if self.ids.len() > ATTRIBUTES_LISTED_MAX {
+                return;
+            }
+            let next = self.ids.len();
+            let number = *self.numbers.entry(id.clone()).or_insert(next);
+            if number == next {
+                self.ids.push(id.clone());
+            }
+            present.push((number, *covered));
+        }
+        let mut words = Vec::new();
+        filter::TraceFilter::of(&block.hashes).put_words(&mut words);
+        self.blocks.push((present, words));
+    }
+
+    /// The section's bytes; `None` if the segment has too many attributes.
+    #[must_use]
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        if self.ids.len() > ATTRIBUTES_LISTED_MAX {
+            return None;
+        }
+        let mut out = Vec::new();
+        put_varint(&mut out, self.ids.len() as u64);
+        for id in &self.ids {
+            out.extend_from_slice(&[id.table, id.value_type]);
+            put_varint(&mut out, id.key.len() as u64);
+            out.extend_from_slice(id.key.as_bytes());
+        }
+        put_varint(&mut out, self.blocks.len() as u64);
+        let bitmap_bytes = self.ids.len().div_ceil(8);
+        let mut end = 0_u32;
+        for (_, words) in &self.blocks {
+            end = end.checked_add(u32::try_from(2 * bitmap_bytes + words.len()).ok()?)?;
+            out.extend_from_slice(&end.to_le_bytes());
+        }
+        for (present, words) in &self.blocks {
+            let start = out.len();
+            out.resize(start + 2 * bitmap_bytes, 0);
+            for &(number, covered) in present {
+                for at in [Some(0), covered.then_some(bitmap_bytes)].into_iter().flatten() {
+                    if let Some(byte) = out.get_mut(start + at + number / 8) {
+                        *byte |= 1 << (number % 8);
+                    }
+                }
+            }
+            out.extend_from_slice(words);
+        }
+        Some(out)
+    }
+}
+
+/// The section of a segment, read where it stands.
+#[derive(Debug)]
+pub struct AttributeFilters<B> {
+    bytes: B,
+    ids: Vec<AttributeId>,
+    /// Where the ends of blocks stand.
+    ends: Range<usize>,
+}
+
+/// What a segment knows of one of its blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockFilter<'a> {
+    ids: &'a [AttributeId],
+    present: &'a [u8],
+    covered: &'a [u8],
+    words: &'a [u8],
+}
+
+impl<B: AsRef<[u8]>> AttributeFilters<B> {
+    /// Reads the list of attributes and checks that the offsets fit the bytes.
+    pub fn new(bytes: B) -> Result<AttributeFilters<B>> {
+        let all = bytes.as_ref();
+        let mut c = Cursor::new(all);
+        let count = c.length(ATTRIBUTES_LISTED_MAX, "attributes of a segment")?;
+        let mut ids: Vec<AttributeId> = Vec::with_capacity(count.min(c.remaining() / 3));
+        for _ in 0..count {
+            let (table, value_type) = (c.u8()?, c.u8()?);
+            let length = c.length(limits::KEY_BYTES_MAX, "length of a key")?;
+            let key = std::str::from_utf8(c.take(length)?);
+            let key = key.map_err(|_| Error::invalid("a key is not UTF-8"))?.to_owned();
+            ids.push(AttributeId { table, value_type, key });
+        }
+        let blocks = c.length(c.remaining() / 4, "blocks of a segment")?;
+        let start = all.len() - c.remaining();
+        let ends = start..start + 4 * blocks;
+        let (mut before, least) = (0, 2 * count.div_ceil(8));
+        for end in c.take(4 * blocks)?.as_chunks::<4>().0 {
+            let end = u32::from_le_bytes(*end) as usize;
+            if end < before + least || !(end - before - least).is_multiple_of(8) {
+                return Err(c.error("the filter of a block ends before it begins"));
+            }
+            before = end;
+        }
+        if before != c.remaining() {
+            return Err(c.error("filters end elsewhere than the section"));
+        }
+        Ok(AttributeFilters { bytes, ids, ends })
+    }
+
+    /// Number of blocks.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.ends.len() / 4
+    }
+
+    /// What is known of a block; `None` if there is no such block.
+    #[must_use]
+    pub fn block(&self, index: usize) -> Option<BlockFilter<'_>> {
+        let bytes = self.bytes.as_ref();
+        let (ends, _) = bytes.get(self.ends.clone())?.as_chunks::<4>();
+        let end = |index: usize| ends.get(index).map(|end| u32::from_le_bytes(*end) as usize);
+        let start = match index.checked_sub(1) {
+            None => 0,
+            Some(before) => end(before)?,
+        };
+        let block = bytes.get(self.ends.end..)?.get(start..end(index)?)?;
+        let bitmap_bytes = self.ids.len().div_ceil(8);
+        let (present, rest) = block.split_at_checked(bitmap_bytes)?;
+        let (covered, words) = rest.split_at_checked(bitmap_bytes)?;
+        Some(BlockFilter { ids: &self.ids, present, covered, words })
+    }
+}
+
+impl BlockFilter<'_> {
+    /// Whether an event of the block may have this attribute; with a value, whether it may have this
+    /// value. False is certain.
+    #[must_use]
+    pub fn may_contain(&self, id: &AttributeId, value: Option<&[u8]>) -> bool {
+        let Some(number) = self.ids.iter().position(|known| known == id) else { return false };
+        let bit = |of: &[u8]| of.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+        match value {
+            _ if !bit(self.present) => false,
+            Some(value) if bit(self.covered) => filter::bytes_contain(self.words, id.hash(value)),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(key: &str) -> AttributeId {
+        AttributeId { table: 2, value_type: 1, key: key.into() }
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut builder = AttributesBuilder::default();
+        for block in 0..3 {
+            let users: Vec<String> = (0..100).map(|n| format!("u-{block}-{n}")).collect();
+            let requests: Vec<String> = (0..500).map(|n| format!("r-{block}-{n}")).collect();
+            fn bytes(texts: &[String]) -> impl Iterator<Item = &[u8]> {
+                texts.iter().map(|text| text.as_bytes())
+            }
+            let texts = vec![
+                (id("request"), requests.len(), bytes(&requests)),
+                (id("user"), users.len(), bytes(&users)),
+            ];
+            let others = (block == 1).then(|| id("port")).into_iter();
+            builder.push(&BlockAttributes::choose(1_000, texts, others));
+        }
+        builder.encode().unwrap()
+    }
+
+    #[test]
+    fn a_value_that_a_block_has_is_never_left_out_and_others_mostly_are() {
+        let filters = AttributeFilters::new(sample()).unwrap();
+        assert_eq!(filters.blocks(), 3);
+        assert!(filters.block(3).is_none());
+        let mut wrong = 0;
+        for block in 0..3 {
+            let filter = filters.block(block).unwrap();
+            for n in 0..100 {
+                let has = |of: usize| format!("u-{of}-{n}");
+                assert!(filter.may_contain(&id("user"), Some(has(block).as_bytes())));
+                let other = has((block + 1) % 3);
+                wrong += usize::from(filter.may_contain(&id("user"), Some(other.as_bytes())));
+            }
+            assert!(filter.may_contain(&id("request"), Some(b"of too many to be covered")));
+            assert_eq!(filter.may_contain(&id("port"), Some(b"1")), block == 1);
+            assert_eq!(filter.may_contain(&id("port"), None), block == 1);
+            assert!(!filter.may_contain(&id("nowhere"), None));
+        }
+        assert!(wrong < 20, "{wrong} of 300");
+    }
+
+    #[test]
+    fn a_key_of_two_columns_is_covered_only_if_both_are() {
+        let texts = |values: usize| {
+            let values: Vec<Vec<u8>> = (0..values).map(|n| vec![n as u8, 1]).collect();
+            values
+        };
+        let (few, many) = (texts(3), texts(250));
+        fn slices(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+            values.iter().map(Vec::as_slice)
+        }
+        let columns = vec![(id("k"), 3, slices(&few)), (id("k"), 250, slices(&many))];
+        let block = BlockAttributes::choose(1_000, columns, std::iter::empty());
+        assert_eq!(block.present, [(id("k"), false)]);
+    }
+
+    #[test]
+    fn cut_sections_are_refused() {
+        let bytes = sample();
+        for length in 0..bytes.len() {
+            assert!(AttributeFilters::new(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        assert!(AttributeFilters::new([bytes.as_slice(), &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_segment_of_too_many_attributes_has_no_section() {
+        let mut builder = AttributesBuilder::default();
+        for n in 0..=ATTRIBUTES_LISTED_MAX {
+            let present = vec![(id(&format!("k{n}")), false)];
+            builder.push(&BlockAttributes { present, hashes: Vec::new() });
+        }
+        assert!(builder.encode().is_none());
+    }
+}

@@ -1,0 +1,159 @@
+//! What a compacted segment knows without reading events says the same as reading them: minutes of
+//! sources, attributes of blocks.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use annal::event::{Attribute, Event, Resource, Signal, Status, Value};
+use annal::query::{By, Query, SeriesBy};
+use annal::storage::MemoryStorage;
+use annal::time::SystemClock;
+use annal::{BatchBuilder, Options, Snapshot, Store, TimeRange, Timestamp, limits};
+
+const MINUTE_NS: i64 = 60_000_000_000;
+const START: i64 = 1_661_169_600_000_000_000 + 17 * MINUTE_NS / 60;
+const EVENTS: u64 = 40_000;
+
+/// Bits that look random, from a number alone.
+fn mixed(number: u64) -> u64 {
+    let x = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 7
+}
+
+fn attribute(key: &str, value: Value) -> Attribute {
+    Attribute { key: key.into(), value }
+}
+
+fn event(number: u64) -> Event {
+    let random = mixed(number);
+    let signal = [Signal::Span, Signal::Span, Signal::Log, Signal::Event][(random % 4) as usize];
+    // Mostly in order, some late, over an hour and a half.
+    let late = if random.is_multiple_of(50) { (random % 1_000) as i64 * 1_000_000_000 } else { 0 };
+    let pod = attribute("pod", Value::String(format!("pod-{}", number / 10_000)));
+    let resource = Arc::new(Resource { attributes: vec![pod], ..Resource::default() });
+    Event {
+        time: Timestamp(START + number as i64 * 135_000_000 - late),
+        source: ["cart", "checkout", "pay"][(random % 3) as usize].into(),
+        event_type: format!("type {}", random % 7),
+        signal,
+        duration: (signal == Signal::Span).then_some((random % 5_000_000) as i64 - 10),
+        status: if random.is_multiple_of(11) { Status::Error } else { Status::Unset },
+        severity_number: if random.is_multiple_of(23) { 17 } else { 9 },
+        attributes: vec![
+            attribute("user", Value::String(format!("u-{}", number / 200))),
+            attribute("request", Value::String(format!("r-{number}"))),
+            attribute(
+                "size",
+                if number < 9_000 { Value::Int(7) } else { Value::String("7".into()) },
+            ),
+        ],
+        resource,
+        ..Event::default()
+    }
+}
+
+fn store() -> Store {
+    let options = Options {
+        segment_bytes: limits::SEGMENT_BYTES_MIN,
+        compaction: false,
+        ..Options::new("unused")
+    };
+    let storage = Arc::new(MemoryStorage::new());
+    let open = || {
+        let clock = Arc::new(SystemClock::new());
+        Store::open_with(storage.clone(), clock, options.clone()).unwrap().0
+    };
+    let store = open();
+    let mut builder = BatchBuilder::new();
+    for number in 0..EVENTS {
+        builder.push(&event(number)).unwrap();
+        if number % 1_000 == 999 {
+            store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
+        }
+    }
+    // Closed, it is sealed as a whole.
+    store.close().unwrap();
+    open()
+}
+
+/// The store before and after compaction.
+fn both() -> (Store, Snapshot, Snapshot) {
+    let store = store();
+    let before = store.snapshot();
+    store.compact().unwrap();
+    let after = store.snapshot();
+    assert!(before.segments().iter().all(|s| !s.is_compacted()));
+    assert!(after.segments().iter().all(|s| s.is_compacted() || s.events() == 0));
+    (store, before, after)
+}
+
+#[test]
+fn minutes_of_sources_are_the_same_whether_they_are_known_or_read() {
+    let (_store, before, after) = both();
+    let all = TimeRange { since: Timestamp::MIN, until: Timestamp::MAX };
+    let cut = |from: i64, to: i64| TimeRange {
+        since: Timestamp(START + from * 1_000_000_007),
+        until: Timestamp(START + to * 1_000_000_007),
+    };
+    let ranges = [all, cut(100, 5_000), cut(0, 43), cut(700, 730), cut(900, 901), cut(-900, 1_300)];
+    for range in ranges {
+        for step in [1, 2, 60].map(|minutes| minutes * MINUTE_NS) {
+            let asked = [(None, None), (Some("pay"), None), (None, Some("source != \"pay\""))];
+            for (source, filter) in asked {
+                let mut query = Query { range, ..Query::default() };
+                query.source = source.map(str::to_owned);
+                query.filter = filter.map(|text| text.parse().unwrap());
+                for by in [SeriesBy::Source, SeriesBy::Type] {
+                    let expected = before.series(&query, step, by).unwrap();
+                    let found = after.series(&query, step, by).unwrap();
+                    assert_eq!(found.series, expected.series, "{query:?} {step} {by:?}");
+                    assert_eq!(found.scanned.events_matched, expected.scanned.events_matched);
+                }
+            }
+        }
+    }
+    let whole = after.series(&Query::default(), MINUTE_NS, SeriesBy::Source).unwrap();
+    assert_eq!(whole.scanned.events_matched, EVENTS);
+    assert!(whole.scanned.events_read < EVENTS / 4, "{:?}", whole.scanned);
+}
+
+#[test]
+fn blocks_without_a_value_are_not_read_and_no_event_is_missed() {
+    let (_store, before, after) = both();
+    let count = |snapshot: &Snapshot, text: &str| {
+        let query = Query { filter: Some(text.parse().unwrap()), ..Query::default() };
+        let counts = snapshot.count(&query, By::default()).unwrap();
+        (counts.counts.first().unwrap().count, counts.scanned.events_read)
+    };
+    let mut read_sum = 0;
+    for number in [0, 57, 111, 199] {
+        for text in [
+            format!("span.user = \"u-{number}\""),
+            format!(".user = \"u-{number}\""),
+            format!(".user =~ \"u-{number}\""),
+            format!(".user = \"u-{number}\" && resource.pod = \"pod-{}\"", number / 50),
+        ] {
+            let (found, read) = count(&after, &text);
+            assert_eq!(found, count(&before, &text).0, "{text}");
+            assert_eq!(found, 200, "{text}");
+            read_sum += read;
+        }
+    }
+    assert!(read_sum <= 16 * 2 * 8_192, "{read_sum} events were read for 3200");
+    for (text, blocks_max) in [
+        ("span.user = \"nobody\"", 1),
+        ("span.nothing = 1", 0),
+        ("span.size = 7", 2),
+        ("span.size = \"7\" || span.nothing = \"x\"", 5),
+        ("span.request = \"r-31\"", 5),
+        ("span.user != \"u-1\"", 5),
+        ("!(span.user = \"u-1\")", 5),
+        ("span.nothing = nil", 5),
+        ("span.user = \"u-1\" || source = \"pay\"", 5),
+        ("resource.user = \"u-1\"", 0),
+    ] {
+        let (found, read) = count(&after, text);
+        assert_eq!(found, count(&before, text).0, "{text}");
+        assert!(read <= blocks_max * 8_192, "{text}: {read} events");
+    }
+}
