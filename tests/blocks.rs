@@ -33,6 +33,19 @@ fn events_of(block: &Block) -> Vec<Event> {
     view.materialise(&block.header, &rows).unwrap()
 }
 
+/// The events, read in so many goes that each is of few rows among many.
+fn few_at_a_time(block: &Block) -> Vec<Event> {
+    const GOES: u32 = 9;
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes.clone())).unwrap();
+    let mut events = vec![Event::default(); block.header.events as usize];
+    for go in 0..GOES {
+        let rows: Vec<u32> = (go..block.header.events).step_by(GOES as usize).collect();
+        let read = view.materialise(&block.header, &rows).unwrap();
+        rows.iter().zip(read).for_each(|(row, event)| events[*row as usize] = event);
+    }
+    events
+}
+
 /// As it should be found: attributes in any order, and what the store adds.
 fn expected(event: Event, sequence: u64, received: i64) -> Event {
     Event { sequence, received: Timestamp(received), ..any_event::sorted(event) }
@@ -73,8 +86,9 @@ proptest! {
             prop_assert_eq!(&second.bytes, &block.bytes, "equal events have equal bytes");
             block = second;
         }
-        let found: Vec<Event> =
-            events_of(&block).into_iter().map(any_event::sorted).collect();
+        let whole = events_of(&block);
+        prop_assert_eq!(few_at_a_time(&block), whole.clone());
+        let found: Vec<Event> = whole.into_iter().map(any_event::sorted).collect();
         prop_assert_eq!(found, expected);
         let total: u64 = block.totals.iter().map(|t| t.events).sum();
         prop_assert_eq!(total, u64::from(block.header.events));
@@ -116,6 +130,26 @@ fn each_flipped_bit_of_a_block_is_an_error_or_changes_nothing() {
             panic!("bit {bit} is under no checksum");
         }
     }
+}
+
+#[test]
+fn few_events_of_a_block_are_the_same_as_among_all() {
+    let block = sample();
+    assert_eq!(few_at_a_time(&block), events_of(&block));
+}
+
+#[test]
+fn rows_of_ids_are_those_whose_id_is_wanted() {
+    let block = sample();
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes.clone())).unwrap();
+    let column = view.find(annal::column::Table::Events, annal::column::Field::TraceId).unwrap();
+    let wanted = [3_u128, 41, 1_000_000].map(u128::to_be_bytes);
+    let place = |id: &[u8; 16]| wanted.iter().position(|wanted| wanted == id);
+    let found = view.rows_of_ids(column, place).unwrap();
+    let expected: Vec<(u32, usize)> =
+        (10..15).map(|r| (r, 0)).chain((200..205).map(|r| (r, 1))).collect();
+    assert_eq!(found, expected);
+    assert!(view.rows_of_ids(column, |_| None::<u32>).unwrap().is_empty());
 }
 
 #[test]

@@ -97,8 +97,8 @@ impl<'a> Columns<'a> {
     }
 
     /// As [`Columns::dense`], but of the values at these ranks only, which ascend: value i is that of
-    /// rank i. What is checked is what is read.
-    pub(super) fn picked(&self, at: usize, ranks: &[u32]) -> Result<Dense<'a>> {
+    /// rank i, which is row i of `rows`. What is checked is what is read.
+    pub(super) fn picked(&self, at: usize, ranks: &[u32], rows: &[u32]) -> Result<Dense<'a>> {
         let (id, entry, stored) = self.column(at)?;
         let in_field = |error: Error| error.in_field(id.path());
         if ranks.last().is_some_and(|&last| last as usize >= entry.count) {
@@ -125,11 +125,7 @@ impl<'a> Columns<'a> {
                 Dense::Ids16 { values, codes: codes() }
             }
             Form::Ids8 if stored.encoding == Encoding::IdReference => {
-                let Dense::Ids8 { values, .. } = self.dense(at)? else {
-                    return Err(wrong_form(id, "ids of 8 bytes"));
-                };
-                let value = |&rank: &u32| values.get(rank as usize).copied();
-                let values = ranks.iter().filter_map(value).collect();
+                let values = self.picked_parents(at, stored, ranks, rows).map_err(in_field)?;
                 Dense::Ids8 { values, codes: codes() }
             }
             Form::Ids8 => {
@@ -137,6 +133,32 @@ impl<'a> Columns<'a> {
                 Dense::Ids8 { values, codes: codes() }
             }
         })
+    }
+
+    fn picked_parents(
+        &self,
+        at: usize,
+        stored: Stored<'_>,
+        ranks: &[u32],
+        rows: &[u32],
+    ) -> Result<Vec<[u8; 8]>> {
+        let spans = self.directory.find(Table::Events, Field::SpanId);
+        let plain = |at: usize| {
+            let (_, entry, stored) = self.column(at)?;
+            let every = entry.presence.is_none() && entry.encoding == Encoding::IdPlain;
+            Ok::<_, Error>(every.then_some((stored.tail.as_chunks::<8>().0, entry.count)))
+        };
+        // Mostly each event is a span with an id of its own: then the row says where it stands.
+        if let Some((ids, count)) = spans.map(plain).transpose()?.flatten()
+            && let Some(entry) = self.directory.entries.get(at)
+        {
+            let span_of = |row: usize| ids.get(row).filter(|_| row < count).copied();
+            let row_of = |index: usize| rows.get(index).copied();
+            return pick::references(stored, entry.count, ranks, row_of, span_of);
+        }
+        let (mut values, mut codes) = (Vec::new(), Vec::new());
+        self.ids8(at, &mut values, &mut codes)?;
+        Ok(ranks.iter().filter_map(|&rank| values.get(rank as usize).copied()).collect())
     }
 
     /// A column of empties has no body.

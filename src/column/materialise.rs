@@ -26,12 +26,15 @@ pub(super) fn events(
         return Err(Error::invalid("rows asked for out of order or beyond the batch"));
     }
     let resource = Arc::new(Resource::default());
+    let attributes = columns.directory.range(Table::Events, Field::Attribute).len();
+    let attributes = attributes.min(ATTRIBUTES_USUAL);
     let mut events: Vec<Event> = rows
         .iter()
         .map(|&row| Event {
             sequence: header.first_sequence.saturating_add(u64::from(row)),
             received: header.received,
             resource: Arc::clone(&resource),
+            attributes: Vec::with_capacity(attributes),
             ..Event::default()
         })
         .collect();
@@ -64,6 +67,8 @@ struct Owners {
     scopes: Vec<Option<u32>>,
 }
 
+/// Most events have no more attributes than this; room for them is made at once.
+const ATTRIBUTES_USUAL: usize = 16;
 /// Rows are few if there are so many times more: then picking beats decoding.
 const FEW: usize = 4;
 
@@ -82,17 +87,17 @@ fn pour(
     let few = rows.len() * FEW <= all;
     for (at, id) in columns.directory.ids.iter().enumerate().filter(|(_, id)| id.table == table) {
         let chosen;
-        let (items, ranks) = match columns.presence(at) {
-            None => (None, rows),
+        let (items, ranks, own) = match columns.presence(at) {
+            None => (None, rows, rows),
             Some(present) => {
                 chosen = ranked(present, rows);
-                (Some(&chosen.0), chosen.1.as_slice())
+                (Some(&chosen.items), chosen.ranks.as_slice(), chosen.rows.as_slice())
             }
         };
         if ranks.is_empty() {
             continue;
         }
-        let dense = if few { columns.picked(at, ranks)? } else { columns.dense(at)? };
+        let dense = if few { columns.picked(at, ranks, own)? } else { columns.dense(at)? };
         for (index, &rank) in ranks.iter().enumerate() {
             let item =
                 items.and_then(|items| items.get(index)).map_or(index, |&item| item as usize);
@@ -102,9 +107,18 @@ fn pour(
     Ok(())
 }
 
-/// Which of the rows have a value, as indexes into `rows`, and the rank of each.
-fn ranked(present: &Bitmap, rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let (mut items, mut ranks) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+/// Which of some rows have a value.
+struct Ranked {
+    /// As indexes into those asked for.
+    items: Vec<u32>,
+    rows: Vec<u32>,
+    /// How many rows with a value come before each.
+    ranks: Vec<u32>,
+}
+
+fn ranked(present: &Bitmap, rows: &[u32]) -> Ranked {
+    let empty = || Vec::with_capacity(rows.len());
+    let mut ranked = Ranked { items: empty(), rows: empty(), ranks: empty() };
     // Rows ascend, so the rank of each goes on from the one before.
     let (mut word_at, mut rank) = (0, 0);
     for (item, &row) in rows.iter().enumerate() {
@@ -115,11 +129,12 @@ fn ranked(present: &Bitmap, rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let word = present.words.get(word_at).copied().unwrap_or(0);
         if word >> (row % 64) & 1 == 1 {
             let below = word & ((1 << (row % 64)) - 1);
-            items.push(item as u32);
-            ranks.push(rank + below.count_ones());
+            ranked.items.push(item as u32);
+            ranked.rows.push(row);
+            ranked.ranks.push(rank + below.count_ones());
         }
     }
-    (items, ranks)
+    ranked
 }
 
 fn attribute(id: &ColumnId, dense: &Dense<'_>, at: usize) -> Option<Attribute> {

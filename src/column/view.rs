@@ -10,9 +10,10 @@ use bytes::Bytes;
 use crate::column::batch::BatchSummary;
 use crate::column::chunk::{self, Chunks};
 use crate::column::decode::{Bodies, Columns, Dense};
-use crate::column::encoding::texts;
+use crate::column::encoding::{pick, texts};
 use crate::column::meter::{Meter, Metered};
 use crate::column::payload::Directory;
+use crate::column::schema::Form;
 use crate::column::{ColumnId, Field, Table, compress, materialise, validate};
 use crate::error::{Error, Result};
 use crate::event::{Event, Value, ValueRef};
@@ -296,6 +297,29 @@ impl BatchView {
     /// the directory of a segment that was validated when it was written.
     pub fn summary(&self) -> Result<BatchSummary> {
         validate::summarise(self.reader())
+    }
+
+    /// The rows of a column of 16-byte ids whose id is wanted, ascending, each with what `wanted`
+    /// says of the id.
+    pub fn rows_of_ids<T: Copy>(
+        &self,
+        column: usize,
+        wanted: impl Fn(&[u8; 16]) -> Option<T>,
+    ) -> Result<Vec<(u32, T)>> {
+        let (id, entry, stored) = self.reader().column(column)?;
+        if id.form() != Form::Ids16 {
+            return Err(self.wrong_form(column, "ids of 16 bytes"));
+        }
+        let found = pick::ranks_of(stored, entry.count, wanted);
+        let mut found = found.map_err(|error| error.in_field(id.path()))?;
+        if let (Some(present), false) = (self.reader().presence(column), found.is_empty()) {
+            let mut rows = present.ones().zip(0..);
+            for (rank, _) in &mut found {
+                let row = rows.find(|(_, other)| other == rank).map_or(0, |(row, _)| row);
+                *rank = row as u32;
+            }
+        }
+        Ok(found)
     }
 
     /// Whole events, in the order of `rows`, which is ascending. Sequence and received time come

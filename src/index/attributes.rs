@@ -1,10 +1,10 @@
 //! Which attributes the blocks of a segment have, and of most of them which values: a question for
 //! a value that no event of a block has leaves the block unread.
 //!
-//! 1. A segment lists its attributes: table, type of the values, key. Of each block it says which of
-//!    them occur, which are covered, and has one Bloom filter over all values of the covered ones.
-//! 2. Covered are texts, those with the fewest distinct values in a block first, until a fifth of its
-//!    events has been spent: keys of sessions and users are, ids of single requests are not.
+//! 1. A segment lists its attributes: table, type of the values, key. Of each block it says which
+//!    of them occur, which are covered, and has one Bloom filter over all values of the covered.
+//! 2. Covered are texts, those with the fewest distinct values in a block first, until a fifth of
+//!    its events has been spent: keys of sessions and users are, ids of single requests are not.
 //! 3. The filter is that of [`TraceFilter`](crate::index::TraceFilter): 10 bits a value.
 //!
 //! Blocks stand behind a table of offsets, so that one is read without the others.
@@ -54,8 +54,8 @@ pub struct BlockAttributes {
 }
 
 impl BlockAttributes {
-    /// Chooses which of the attributes of a block of so many events are covered: `texts` says how many
-    /// distinct values each has, and hands them out.
+    /// Chooses which of the attributes of a block of so many events are covered: `texts` says how
+    /// many distinct values each has, and hands them out.
     pub fn choose<'a, V: Iterator<Item = &'a [u8]>>(
         events: usize,
         mut texts: Vec<(AttributeId, usize, V)>,
@@ -86,13 +86,16 @@ impl BlockAttributes {
     }
 }
 
+/// What the section says of a block: the numbers of attributes present, whether each is covered;
+/// and the filter.
+type Part = (Vec<(usize, bool)>, Vec<u8>);
+
 /// Collects the section of a segment.
 #[derive(Debug, Default)]
 pub struct AttributesBuilder {
     numbers: HashMap<AttributeId, usize, foldhash::fast::RandomState>,
     ids: Vec<AttributeId>,
-    /// Of each block: numbers of those present, whether covered, and the filter.
-    blocks: Vec<(Vec<(usize, bool)>, Vec<u8>)>,
+    blocks: Vec<Part>,
 }
 
 impl AttributesBuilder {
@@ -225,8 +228,8 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
 }
 
 impl BlockFilter<'_> {
-    /// Whether an event of the block may have this attribute; with a value, whether it may have this
-    /// value. False is certain.
+    /// Whether an event of the block may have this attribute; with a value, whether it may have
+    /// this value. False is certain.
     #[must_use]
     pub fn may_contain(&self, id: &AttributeId, value: Option<&[u8]>) -> bool {
         let Some(number) = self.ids.iter().position(|known| known == id) else { return false };

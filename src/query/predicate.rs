@@ -196,8 +196,8 @@ impl Predicate {
         }
     }
 
-    /// Whether it asks for nothing but the source: then its verdict on a series is exact, whatever the
-    /// type.
+    /// Whether it asks for nothing but the source: then its verdict on a series is exact, whatever
+    /// the type.
     pub(super) fn is_of_source(&self) -> bool {
         match self {
             Predicate::Constant(_) => true,

@@ -2,9 +2,10 @@
 //! each step, how many of them failed, and how long spans took. From columns alone: no event is
 //! made.
 //!
-//! What a compacted segment knows of its minutes is taken from there; only minutes that the range cuts
-//! are read. Steps begin at multiples of their length since the epoch, so that what is known of a minute can be
-//! added up to an hour, whoever asks and from when on. Steps without events are left out.
+//! What a compacted segment knows of its minutes is taken from there; only minutes that the range
+//! cuts are read. Steps begin at multiples of their length since the epoch, so that what is known of
+//! a minute can be added up to an hour, whoever asks and from when on. Steps without events are left
+//! out.
 
 use std::rc::Rc;
 

@@ -4,6 +4,7 @@
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.
 //! 3. Only rows that belong to a trace asked for become events; each trace is then sorted (QRY-1).
 
+use crate::column::{Field, Table};
 use crate::error::{Error, Result};
 use crate::event::{Event, TraceId};
 use crate::query::ast::{Expr, Intrinsic, Operator, Reference};
@@ -15,7 +16,7 @@ use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::size::event_bytes;
 use crate::query::source::{Segment, Source, damaged};
-use crate::query::{Scanned, evaluate, ids, scan};
+use crate::query::{Scanned, evaluate, scan};
 use crate::store::Snapshot;
 
 /// Events by trace, and how they were found.
@@ -146,22 +147,16 @@ struct Wanted<'q> {
 impl Wanted<'_> {
     /// The rows that belong to a trace asked for, ascending, each with the place of its trace.
     fn rows(&self, columns: &mut Columns<'_>, rows: &Selection) -> Result<Vec<(u32, u32)>> {
-        let Some(traces) = ids::traces(columns)? else {
+        let Some(column) = columns.view.find(Table::Events, Field::TraceId) else {
             return Ok(Vec::new());
         };
-        let place = |id: &[u8; 16]| self.places.get(id).copied();
-        let known: Vec<Option<u32>> = traces.values.iter().map(place).collect();
-        if known.iter().all(Option::is_none) {
-            return Ok(Vec::new());
-        }
-        let place = |row: usize| {
-            let code = traces.codes.get(row).copied().unwrap_or(u32::MAX);
-            known.get(code as usize).copied().flatten()
-        };
-        let mut own = Selection::of(rows.rows(), |row| place(row).is_some());
+        let mut found = columns.view.rows_of_ids(column, |id| self.places.get(id).copied())?;
+        let mut own = Selection::none(rows.rows());
+        found.iter().for_each(|(row, _)| own.insert(*row as usize));
         own.and(rows);
         let chosen = evaluate::select(columns, self.predicate, &own)?;
-        Ok(chosen.iter().filter_map(|row| Some((row as u32, place(row)?))).collect())
+        found.retain(|(row, _)| chosen.contains(*row as usize));
+        Ok(found)
     }
 }
 

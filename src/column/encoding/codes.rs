@@ -28,6 +28,32 @@ pub(super) fn encode(codes: &[u16], entries: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Codes where they stand.
+pub(super) struct Bytes<'a> {
+    low: &'a [u8],
+    high: &'a [u8],
+}
+
+impl Bytes<'_> {
+    /// The code at a rank.
+    pub(super) fn get(&self, rank: u32) -> u32 {
+        let byte = |of: &[u8]| of.get(rank as usize).map_or(0, |&byte| u32::from(byte));
+        byte(self.low) | byte(self.high) << 8
+    }
+}
+
+/// Takes `count` codes as they are.
+pub(super) fn bytes<'a>(
+    cursor: &mut Cursor<'a>,
+    count: usize,
+    entries: usize,
+) -> Result<Bytes<'a>> {
+    let bytes = code_bytes(entries);
+    let low = cursor.take(if bytes > 0 { count } else { 0 })?;
+    let high = cursor.take(if bytes > 1 { count } else { 0 })?;
+    Ok(Bytes { low, high })
+}
+
 /// Reads the codes at these ranks only, of `count`.
 pub(super) fn pick(
     cursor: &mut Cursor<'_>,
@@ -35,12 +61,8 @@ pub(super) fn pick(
     entries: usize,
     ranks: &[u32],
 ) -> Result<Vec<u32>> {
-    let bytes = code_bytes(entries);
-    let low = cursor.take(if bytes > 0 { count } else { 0 })?;
-    let high = cursor.take(if bytes > 1 { count } else { 0 })?;
-    let byte = |of: &[u8], rank: u32| of.get(rank as usize).map_or(0, |&byte| u32::from(byte));
-    let codes: Vec<u32> =
-        ranks.iter().map(|&rank| byte(low, rank) | byte(high, rank) << 8).collect();
+    let all = bytes(cursor, count, entries)?;
+    let codes: Vec<u32> = ranks.iter().map(|&rank| all.get(rank)).collect();
     match codes.iter().find(|&&code| code as usize >= entries) {
         Some(code) => Err(cursor.error(format!("code {code} of {entries} entries"))),
         None => Ok(codes),

@@ -139,14 +139,7 @@ pub(crate) fn decode_references(
     span_of: impl Fn(usize) -> Option<[u8; 8]>,
     values: &mut Vec<[u8; 8]>,
 ) -> Result<()> {
-    let mut cursor = Cursor::new(stored.body);
-    let encoding = Encoding::from_code(cursor.u8()?)
-        .ok_or_else(|| cursor.error("distances in an unknown encoding"))?;
-    let tail_bytes = cursor.length(stored.tail.len(), "tail of the distances")?;
-    let body = cursor.take(cursor.remaining())?;
-    let (tail, misfits) = stored.tail.split_at(tail_bytes);
-    let mut distances = Vec::new();
-    integers::decode(Stored { encoding, body, tail }, count, &mut distances)?;
+    let (distances, misfits) = decode_distances(stored, count)?;
     let mut misfit_ids = Vec::new();
     take_ids::<8>(misfits, &mut misfit_ids)?;
     let mut misfits = misfit_ids.into_iter();
@@ -168,6 +161,19 @@ pub(crate) fn decode_references(
         None => Ok(()),
         Some(_) => Err(Error::invalid("ids are left over that no row refers to")),
     }
+}
+
+/// The distances, and the bytes of ids that stand for themselves.
+pub(super) fn decode_distances(stored: Stored<'_>, count: usize) -> Result<(Vec<i64>, &[u8])> {
+    let mut cursor = Cursor::new(stored.body);
+    let encoding = Encoding::from_code(cursor.u8()?)
+        .ok_or_else(|| cursor.error("distances in an unknown encoding"))?;
+    let tail_bytes = cursor.length(stored.tail.len(), "tail of the distances")?;
+    let body = cursor.take(cursor.remaining())?;
+    let (tail, misfits) = stored.tail.split_at(tail_bytes);
+    let mut distances = Vec::new();
+    integers::decode(Stored { encoding, body, tail }, count, &mut distances)?;
+    Ok((distances, misfits))
 }
 
 #[cfg(test)]

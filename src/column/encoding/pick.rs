@@ -8,7 +8,7 @@
 use crate::codec::{BitReader, Cursor, unzigzag};
 use crate::column::encoding::integers::{self, ENTRIES_MAX, MINIBLOCK};
 use crate::column::encoding::texts::{self, Decoded};
-use crate::column::encoding::{Encoding, Stored, codes};
+use crate::column::encoding::{Encoding, Stored, codes, ids};
 use crate::error::{Error, Result};
 
 /// The integers at these ranks, of `count`.
@@ -59,12 +59,13 @@ fn packed(cursor: &mut Cursor<'_>, tail: &[u8], count: usize, ranks: &[u32]) -> 
 
 fn widths(cursor: &mut Cursor<'_>, tail: &[u8], count: usize, ranks: &[u32]) -> Result<Vec<i64>> {
     let widths = cursor.take(count)?;
-    let below = |width: &u8| usize::from(width.saturating_sub(1));
+    // Narrow sums, which a compiler makes wide: a column has fewer bits than four billion.
+    let below = |width: &u8| u32::from(width.saturating_sub(1));
     let mut picked = Vec::with_capacity(ranks.len());
     let (mut next, mut bit) = (0, 0);
     for &rank in ranks {
         let rank = rank as usize;
-        bit += widths.get(next..rank).unwrap_or_default().iter().map(below).sum::<usize>();
+        bit += widths.get(next..rank).unwrap_or_default().iter().map(below).sum::<u32>() as usize;
         next = rank;
         let width = widths.get(rank).copied().unwrap_or(0);
         picked.push(match width.checked_sub(1) {
@@ -137,6 +138,60 @@ pub(crate) fn ids<const N: usize>(
         }
         other => Err(Error::invalid(format!("ids in encoding {}", other.name()))),
     }
+}
+
+/// Parents at these ranks, of `count`; `row_of` says the row of a rank, by its index, and `span_of`
+/// the span id of a row.
+pub(crate) fn references(
+    stored: Stored<'_>,
+    count: usize,
+    ranks: &[u32],
+    row_of: impl Fn(usize) -> Option<u32>,
+    span_of: impl Fn(usize) -> Option<[u8; 8]>,
+) -> Result<Vec<[u8; 8]>> {
+    let (distances, misfits) = ids::decode_distances(stored, count)?;
+    let (misfits, _) = misfits.as_chunks::<8>();
+    let zeros = |distances: &[i64]| distances.iter().filter(|&&distance| distance == 0).count();
+    let mut picked = Vec::with_capacity(ranks.len());
+    let (mut next, mut misfit) = (0, 0);
+    for (index, &rank) in ranks.iter().enumerate() {
+        let rank = rank as usize;
+        misfit += zeros(distances.get(next..rank).unwrap_or_default());
+        next = rank;
+        let id = match distances.get(rank) {
+            Some(0) => misfits.get(misfit).copied(),
+            Some(distance) => row_of(index)
+                .and_then(|row| i64::from(row).checked_sub(*distance))
+                .and_then(|target| usize::try_from(target).ok())
+                .and_then(&span_of),
+            None => None,
+        };
+        let missing = || Error::invalid(format!("value {rank} refers to no span"));
+        picked.push(id.ok_or_else(missing)?);
+    }
+    Ok(picked)
+}
+
+/// The ranks, of `count`, whose id is wanted, each with what `wanted` says of the id. If it says
+/// nothing of any, rows are not looked at.
+pub(crate) fn ranks_of<const N: usize, T: Copy>(
+    stored: Stored<'_>,
+    count: usize,
+    wanted: impl Fn(&[u8; N]) -> Option<T>,
+) -> Result<Vec<(u32, T)>> {
+    let (ids, _) = stored.tail.as_chunks::<N>();
+    let known: Vec<Option<T>> = ids.iter().map(wanted).collect();
+    if known.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    if stored.encoding == Encoding::IdPlain {
+        let ranks = known.iter().take(count).zip(0..);
+        return Ok(ranks.filter_map(|(known, rank)| known.map(|value| (rank, value))).collect());
+    }
+    let mut cursor = Cursor::new(stored.body);
+    let all = codes::bytes(&mut cursor, count, ids.len())?;
+    let of = |rank: u32| known.get(all.get(rank) as usize).copied().flatten();
+    Ok((0..count as u32).filter_map(|rank| Some((rank, of(rank)?))).collect())
 }
 
 #[cfg(test)]
