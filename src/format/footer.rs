@@ -33,6 +33,18 @@ pub const SECTION_TIME_INDEX: u16 = 3;
 /// Kind of the section with the totals per series of a compacted segment: optional.
 pub const SECTION_SERIES: u16 = 4;
 
+/// How inspection names what a section holds; `None` for a kind that this build does not know.
+#[must_use]
+pub fn section_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        SECTION_SUMMARY => "summary",
+        SECTION_DIRECTORY => "directory with trace filters",
+        SECTION_TIME_INDEX => "time index",
+        SECTION_SERIES => "series",
+        _ => return None,
+    })
+}
+
 /// Where a section stands and how to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
