@@ -266,8 +266,9 @@ impl ColumnId {
         (self.table, self.field, &self.key, self.value_type, self.occurrence)
     }
 
-    /// How errors name it.
-    pub(crate) fn path(&self) -> String {
+    /// How errors and inspection name it.
+    #[must_use]
+    pub fn path(&self) -> String {
         let (prefix, name) = (self.table.prefix(), self.field.name());
         if self.field == Field::Attribute {
             return format!("{prefix}{name}.{}", self.key);

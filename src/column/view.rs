@@ -194,6 +194,12 @@ impl BatchView {
         self.directory.range(Table::Events, Field::Body)
     }
 
+    /// The name of a column's encoding; its values are not looked at.
+    #[must_use]
+    pub fn encoding(&self, column: usize) -> Option<&'static str> {
+        self.directory.entries.get(column).map(|entry| entry.encoding.name())
+    }
+
     /// How a column is stored, for inspection: the name of its encoding, its body and its tail.
     pub fn stored(&self, column: usize) -> Result<(&'static str, &[u8], &[u8])> {
         let (_, _, stored) = self.reader().column(column)?;

@@ -37,6 +37,18 @@ pub const SECTION_MINUTES: u16 = 5;
 /// Attributes of a compacted segment, block by block.
 pub const SECTION_ATTRIBUTES: u16 = 6;
 
+/// How inspection names what a section holds; `None` for a kind that this build does not know.
+#[must_use]
+pub fn section_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        SECTION_SUMMARY => "summary",
+        SECTION_DIRECTORY => "directory with trace filters",
+        SECTION_TIME_INDEX => "time index",
+        SECTION_SERIES => "series",
+        _ => return None,
+    })
+}
+
 /// Where a section stands and how to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {

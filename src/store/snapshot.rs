@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::column::{BatchView, SeriesTotals};
 use crate::error::Result;
 use crate::event::TraceId;
+use crate::format::footer::Section;
 use crate::format::frame::FrameHeader;
 use crate::index::minutes::Minute;
 use crate::index::trace_hash;
@@ -95,6 +96,15 @@ impl SegmentView {
     pub fn digest(&self) -> Option<[u8; 16]> {
         match &self.visible.segment.form {
             Form::Sealed { digest, .. } => Some(*digest),
+            Form::Open { .. } => None,
+        }
+    }
+
+    /// What its footer lists; `None` while it grows or waits for its footer.
+    #[must_use]
+    pub fn sections(&self) -> Option<&[Section]> {
+        match &self.visible.segment.form {
+            Form::Sealed { sections, .. } => Some(sections),
             Form::Open { .. } => None,
         }
     }

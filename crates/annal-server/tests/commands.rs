@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 
-use support::{annal, count, expect, run, run_with_input, stderr, text};
+use support::{Server, annal, count, expect, run, run_with_input, stderr, text};
 
 fn lines(text: &str) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -235,6 +235,44 @@ fn inspect_adds_up_to_what_was_stored() {
     assert_eq!((sum("segment"), sum("source")), (5_000, 5_000));
     let table = expect(0, &["inspect", "--data", text(&data)]);
     assert!(table.contains("5,000 events") && table.contains("log-0000000000000001.seg"));
+}
+
+#[test]
+fn the_bytes_that_inspect_shows_add_up_to_those_of_all_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let generate = |events| expect(0, &["generate", "--events", events, "--data", text(&data)]);
+    let bytes = || lines(&expect(0, &["inspect", "--bytes", "--json", "--data", text(&data)]));
+    let sum = |rows: &[serde_json::Value]| -> u64 {
+        rows.iter().map(|row| row["bytes"].as_u64().unwrap()).sum()
+    };
+    let on_disk = || -> u64 {
+        let entries = fs::read_dir(&data).unwrap();
+        entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    };
+    generate("20000");
+    let log = bytes();
+    assert_eq!(sum(&log), on_disk());
+    assert!(log.iter().any(|row| row["part"] == "payloads"), "{log:?}");
+    expect(0, &["compact", "--data", text(&data)]);
+    // Both kinds of segments, one of them preallocated and without a footer, and another file.
+    let server = Server::start(&data);
+    expect(0, &["generate", "--events", "3000", "--url", &server.tcp]);
+    server.kill();
+    fs::write(data.join("notes.tmp"), "something").unwrap();
+    let rows = bytes();
+    assert_eq!(sum(&rows), on_disk());
+    let parts: BTreeSet<_> = rows.iter().map(|row| row["part"].as_str().unwrap()).collect();
+    for part in ["column", "block_heads", "payloads", "section", "unused", "manifests"] {
+        assert!(parts.contains(part), "{part} is not among {parts:?}");
+    }
+    let ids = rows.iter().find(|row| row["column"] == "span_id").unwrap();
+    assert_eq!(ids["encodings"], serde_json::json!(["id plain"]));
+    // What no part claims may align sections, and is no more than that.
+    let gaps = rows.iter().filter(|row| row["part"] == "gaps").cloned().collect::<Vec<_>>();
+    assert!(sum(&gaps) < 1_024, "{gaps:?}");
+    let table = expect(0, &["inspect", "--bytes", "--data", text(&data)]);
+    assert!(table.contains("attributes.") && table.contains('█') && !table.contains('\x1b'));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Drawing for people: colours, units, progress, tables, trees. Nothing here decides what is shown.
 
+mod bars;
 mod paint;
 mod progress;
 mod table;
 mod tree;
 mod units;
 
+pub(crate) use bars::{Bars, Shade};
 pub(crate) use paint::{Paint, clean};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};

@@ -55,6 +55,17 @@ impl Paint {
         self.code(colour, text)
     }
 
+    /// The colour of a bar.
+    pub(crate) fn shade(self, shade: super::Shade, text: impl Display) -> String {
+        let colour = match shade {
+            super::Shade::Field => "36",
+            super::Shade::Attribute => "34",
+            super::Shade::Index => "35",
+            super::Shade::Overhead => "2",
+        };
+        self.code(colour, text)
+    }
+
     /// By OpenTelemetry's severity numbers: 17 and above are errors, 13 and above warnings.
     pub(crate) fn severity(self, number: u8, text: impl Display) -> String {
         match number {

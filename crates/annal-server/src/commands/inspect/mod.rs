@@ -1,4 +1,7 @@
-//! `annal inspect`: what a store's directory holds.
+//! `annal inspect`: what a store's directory holds, and where its bytes go.
+
+mod bytes;
+mod space;
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -8,8 +11,9 @@ use annal::store::SegmentView;
 use annal::{Options, Snapshot, Store};
 use serde_json::json;
 
+use self::space::Space;
 use crate::exit::{self, Outcome};
-use crate::terminal::{Align, Paint, Table, bytes, clean, count, time};
+use crate::terminal::{Align, Paint, Table, bytes as size, clean, count, time};
 
 /// Shows what a store holds: segments, sizes, times, sources.
 #[derive(Debug, clap::Args)]
@@ -17,7 +21,10 @@ pub(crate) struct Args {
     /// The store's directory; no server may be writing it.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// One JSON object a line: each segment, then each source.
+    /// Where every byte of its files goes: columns, indexes, headers, and the rest.
+    #[arg(long)]
+    bytes: bool,
+    /// One JSON object a line: each segment, then each source; with --bytes each part.
     #[arg(long)]
     json: bool,
 }
@@ -33,6 +40,16 @@ pub(crate) fn run(args: Args) -> Outcome {
     crate::interrupt::end_at_once();
     let store = Store::open_read_only(Options::new(&args.data))?;
     let snapshot = store.snapshot();
+    if args.bytes {
+        let space = Space::of(&args.data, &snapshot)?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        match args.json {
+            true => bytes::write_json(&space, &mut out)?,
+            false => bytes::write_tables(&space, &mut out)?,
+        }
+        out.flush()?;
+        return Ok(exit::DONE);
+    }
     let rows = rows(&args, &snapshot)?;
     let sources = snapshot.sources()?;
     let mut out = BufWriter::new(io::stdout().lock());
@@ -90,7 +107,7 @@ fn write_tables(
     let id: String = snapshot.store_id().iter().map(|b| format!("{b:02x}")).collect();
     let each = total as f64 / events.max(1) as f64;
     writeln!(out, "store {}  manifest {}", paint.bold(id), snapshot.manifest_version())?;
-    writeln!(out, "{} events in {}, {each:.1} B each", count(events), bytes(total))?;
+    writeln!(out, "{} events in {}, {each:.1} B each", count(events), size(total))?;
     writeln!(out)?;
     segments(rows).write(out, paint)?;
     if !sources.is_empty() {
@@ -116,7 +133,7 @@ fn segments(rows: &[Row<'_>]) -> Table {
         let each = row.file_bytes as f64 / s.events().max(1) as f64;
         table.row(vec![
             s.file_name().to_owned(),
-            bytes(row.file_bytes),
+            size(row.file_bytes),
             count(row.frames),
             count(s.events()),
             format!("{each:.1}"),
