@@ -27,6 +27,8 @@ limits! {
     BATCH_SERIES_MAX: usize = 4_096;
     /// Columns in one batch, over all tables: bounds the directory that a reader walks.
     BATCH_COLUMNS_MAX: usize = 16_384;
+    /// Columns in one block: those of a batch, and when the store received each event.
+    BLOCK_COLUMNS_MAX: usize = BATCH_COLUMNS_MAX + 1;
     /// Events in one block of a compacted segment: what a query decodes at a time.
     BLOCK_EVENTS_MAX: usize = 8_192;
     /// Stored bytes of one block: half of it may come from the frame that filled it.

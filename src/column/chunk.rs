@@ -152,7 +152,7 @@ fn decode_head(raw: &[u8], start: usize, length: usize) -> Result<(Directory, Ve
         *count = c.length(limits::BATCH_ROWS_MAX, "rows of a table")?;
     }
     let presences = payload::decode_presences(&mut c, &rows)?;
-    let columns = c.length(limits::BATCH_COLUMNS_MAX, "columns of a block")?;
+    let columns = c.length(limits::BLOCK_COLUMNS_MAX, "columns of a block")?;
     // An entry takes twelve bytes at least; what is not there is not allocated for.
     let capacity = columns.min(c.remaining() / 12);
     let mut ids: Vec<ColumnId> = Vec::with_capacity(capacity);

@@ -13,6 +13,7 @@ mod totals;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
@@ -119,10 +120,14 @@ impl Gather {
     #[must_use]
     pub fn fits(&self, view: &BatchView) -> bool {
         let tables = [Table::Resources, Table::Scopes, Table::Links, Table::SpanEvents];
-        let rows_fit = tables.into_iter().all(|table| {
-            self.rows[table as usize] as usize + view.rows(table) <= limits::BATCH_ROWS_MAX
-        });
-        rows_fit && self.columns_used() + view.columns().len() < limits::BATCH_COLUMNS_MAX
+        let rows = tables.map(|table| self.rows[table as usize] as usize + view.rows(table));
+        let rows = rows.into_iter().max().unwrap_or(0);
+        // One more may come: when each event was received.
+        let columns = self.columns_used() + view.columns().len() + 1;
+        let bitmap = rows.max(limits::BLOCK_EVENTS_MAX).div_ceil(8);
+        rows <= limits::BATCH_ROWS_MAX
+            && columns <= limits::BLOCK_COLUMNS_MAX
+            && columns * bitmap <= limits::BATCH_EXPANDED_BYTES_MAX
     }
 
     fn columns_used(&self) -> usize {
@@ -416,6 +421,7 @@ impl Gather {
             chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
         }
         let bytes = chunks.finish(rows, (distinct, &presences), compressor, &mut header)?;
+        let bytes = readable(&header, bytes)?;
         Ok(Block { header, bytes, summary, totals })
     }
 
@@ -432,6 +438,16 @@ impl Gather {
         let bound = |time: Option<&i64>| Timestamp(time.copied().unwrap_or(0));
         (bound(times.iter().min()), bound(times.iter().max()))
     }
+}
+
+/// The block's bytes again, if readers open them. What a block was made of goes away when it is
+/// named: whatever a reader would refuse of it must be refused before (CMP-1).
+fn readable(header: &FrameHeader, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let bytes = Bytes::from(bytes);
+    BatchView::open_block(header, bytes.clone())
+        .map_err(|error| Error::limit(format!("a block that no reader would open: {error}")))?;
+    // Nobody else holds them any more, so that nothing is copied.
+    Ok(bytes.into())
 }
 
 fn map(rows: &[Option<i64>], value: i64) -> Option<i64> {
