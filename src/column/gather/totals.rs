@@ -96,7 +96,7 @@ impl Gather {
         }
         trace_hashes.sort_unstable();
         trace_hashes.dedup();
-        (BatchSummary { series, trace_hashes, expanded_bytes: 0 }, totals)
+        (BatchSummary { series, trace_hashes, expanded_bytes: self.expanded as u64 }, totals)
     }
 
     /// Of each event, whether its status or severity is an error.
