@@ -90,6 +90,11 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// How many series the blocks have so far.
+    pub(crate) fn series(&self) -> usize {
+        self.totals.len()
+    }
+
     fn flush(&mut self) -> Result<()> {
         write_all_at(&*self.file, self.written, &self.buffer)?;
         self.digest.update(&self.buffer);
