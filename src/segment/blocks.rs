@@ -4,18 +4,18 @@
 //!
 //! Positions are those of the file: the segment's base and the offset.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::column::{Block, Series, SeriesTotals};
+use crate::column::Block;
 use crate::error::{Error, Result};
 use crate::format::footer::Section;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::index::TraceFilter;
 use crate::segment::SegmentSummary;
 use crate::segment::scan::DirectoryBuilder;
+use crate::segment::series::Totals;
 use crate::segment::tail::{encode_tail_with, read_tail};
 use crate::storage::{File, write_all_at};
 
@@ -28,7 +28,7 @@ pub(crate) struct BlockWriter {
     pub(crate) summary: SegmentSummary,
     file: Arc<dyn File>,
     builder: DirectoryBuilder,
-    totals: BTreeMap<Series, SeriesTotals>,
+    totals: Totals,
     digest: Xxh3,
     buffer: Vec<u8>,
     /// Bytes of the file that were handed over.
@@ -49,7 +49,7 @@ impl BlockWriter {
             summary: SegmentSummary::empty(&header),
             file,
             builder: DirectoryBuilder::new(),
-            totals: BTreeMap::new(),
+            totals: Totals::default(),
             digest: Xxh3::new(),
             buffer: header.encode(),
             written: 0,
@@ -67,18 +67,7 @@ impl BlockWriter {
         let entry = self.builder.entry(&header, &block.summary.series, traces);
         self.summary.add(&entry);
         self.builder.push(entry);
-        for totals in &block.totals {
-            self.totals
-                .entry(totals.series.clone())
-                .and_modify(|sum| {
-                    sum.events += totals.events;
-                    sum.errors += totals.errors;
-                    sum.first = sum.first.min(totals.first);
-                    sum.last = sum.last.max(totals.last);
-                    sum.kinds |= totals.kinds;
-                })
-                .or_insert_with(|| totals.clone());
-        }
+        self.totals.add(&block.totals);
         self.buffer.extend_from_slice(&header.encode());
         self.buffer.extend_from_slice(&block.bytes);
         self.summary.end_position += header.frame_bytes();
@@ -105,7 +94,7 @@ impl BlockWriter {
 
     /// Writes the tail. What is left is to make all of it durable ([`BlockWriter::sync`]).
     pub(crate) fn end(&mut self) -> Result<()> {
-        let totals: Vec<SeriesTotals> = std::mem::take(&mut self.totals).into_values().collect();
+        let totals = std::mem::take(&mut self.totals).into_vec();
         let directory = &self.builder.directory;
         let tail = encode_tail_with(&self.header, &self.summary, directory, Some(&totals))?;
         self.buffer.extend_from_slice(&tail);

@@ -10,6 +10,7 @@ use crate::storage::{DiskStorage, Storage};
 use crate::time::{Clock, SystemClock};
 
 mod admission;
+mod audit;
 mod cache;
 mod committer;
 mod compaction;

@@ -2,8 +2,8 @@
 //! named with file and offset, and the next one is looked for.
 //!
 //! 1. Manifest, producer checkpoint, and for each sealed file: length, header, every frame's
-//!    header, checksum and columns, every footer section, directory and time index against the
-//!    frames, and the digest of the whole file.
+//!    header, checksum and columns, every footer section, directory, time index and totals per
+//!    series against the frames (`audit`), and the digest of the whole file.
 //! 2. What the manifest does not name yet, as an open would judge it. A torn tail is told and is no
 //!    damage: nobody was acknowledged for it.
 //!
@@ -11,9 +11,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::column::{Batch, BatchView};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{SECTION_DIRECTORY, SECTION_SERIES, SECTION_TIME_INDEX};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
@@ -27,10 +24,10 @@ use crate::segment::time_index::encode_time_index;
 use crate::segment::window::Window;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::{File, LockMode, Storage, read_exact_at};
+use crate::store::audit::{Audit, check_payload};
 use crate::store::manifest_log::read_newest;
 use crate::store::recovery::{inspect, read_checkpoint};
 use crate::store::state::Core;
-use crate::time::Timestamp;
 
 /// What a verify has read and found.
 #[derive(Clone, Debug, Default)]
@@ -140,6 +137,7 @@ impl Core {
                     let offset = entry.position - segment.base_position;
                     verify.count(&header);
                     check_payload(&header, &payload, offset)
+                        .map(drop)
                         .map_err(|e| e.in_file(&segment.pin.name))
                 });
                 if let Err(error) = checked {
@@ -224,14 +222,17 @@ impl<'a> Verify<'a> {
         }
         let before = self.report.damage.len();
         let tail = read_tail(&*file, length, &header)?;
-        let directory = match check_sections(&*file, &tail) {
-            Ok(directory) => Some(directory),
+        let (directory, totals) = match check_sections(&*file, &tail) {
+            Ok((directory, totals)) => (Some(directory), totals),
             Err(error) => {
                 self.note(error.in_file(name))?;
-                None
+                (None, None)
             }
         };
-        self.frames(name, &*file, &header, &tail, directory.as_ref())?;
+        let audit = self.frames(name, &*file, &header, &tail, directory.as_ref())?;
+        if let Err(error) = audit.end(totals) {
+            self.note(error.in_file(name))?;
+        }
         if digest_of(&*file, length)? != record.digest && self.report.damage.len() == before {
             let what = "the file's digest is not the manifest's, although its checksums hold";
             return Err(Error::corrupt(what).at(0));
@@ -247,7 +248,8 @@ impl<'a> Verify<'a> {
         header: &SegmentHeader,
         tail: &Tail,
         directory: Option<&Directory>,
-    ) -> Result<()> {
+    ) -> Result<Audit> {
+        let mut audit = Audit::default();
         let end = tail.summary.end_position - header.base_position;
         let mut window = Window::new(file, end);
         let mut offset = SEGMENT_HEADER_BYTES as u64;
@@ -261,6 +263,7 @@ impl<'a> Verify<'a> {
             let Some(frame) = found else {
                 let what = "an invalid frame: its header or its payload's checksum is wrong";
                 self.note(Error::corrupt(what).in_file(name).at(offset))?;
+                audit.missing();
                 let next = entries.iter().find(|e| e.position > position);
                 offset = next.map_or(end, |e| e.position - header.base_position);
                 continue;
@@ -270,12 +273,9 @@ impl<'a> Verify<'a> {
                 let length = frame.stored_length as usize;
                 let start = offset + FRAME_HEADER_BYTES as u64;
                 let payload = window.get(start, length)?.unwrap_or_default();
-                let listed = entries.get(index).is_none_or(|e| agrees(e, &frame));
-                let mut checked = match frame.kind {
-                    FrameKind::Block => check_block(&frame, payload, offset),
-                    _ => check_payload(&frame, payload, offset),
-                };
-                if directory.is_some() && (entries.get(index).is_none() || !listed) {
+                let listed = directory.zip(entries.get(index).copied());
+                let mut checked = audit.frame(&frame, payload, listed, offset);
+                if directory.is_some() && listed.is_none() {
                     let what = "the frame and the directory contradict each other";
                     checked = checked.and(Err(Error::corrupt(what).at(offset)));
                 }
@@ -286,7 +286,7 @@ impl<'a> Verify<'a> {
             offset += frame.frame_bytes();
             self.tell(name);
         }
-        Ok(())
+        Ok(audit)
     }
 }
 
@@ -320,21 +320,13 @@ fn check_checkpoint(file: &dyn File, record: &ProducersRecord) -> Result<()> {
     Ok(())
 }
 
-fn agrees(entry: &FrameEntry, frame: &FrameHeader) -> bool {
-    entry.position == frame.position
-        && entry.stored_length == frame.stored_length
-        && entry.first_sequence == frame.first_sequence
-        && entry.events == frame.events
-        && entry.received == frame.received
-        && (entry.min_time, entry.max_time) == (frame.min_time, frame.max_time)
-        && entry.producer_id == frame.producer_id
-        && (entry.epoch, entry.batch_number) == (frame.epoch, frame.batch_number)
-}
+/// A section's bytes and where they stand.
+type Stored = (u64, Vec<u8>);
 
-/// Every section's checksum; the directory; the time index against it.
-fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
+/// Every section's checksum; the directory; the time index against it; the totals per series.
+fn check_sections(file: &dyn File, tail: &Tail) -> Result<(Directory, Option<Stored>)> {
     let mut directory = None;
-    let mut times = None;
+    let (mut times, mut totals) = (None, None);
     for section in &tail.sections {
         let mut stored = vec![0; section.stored_length as usize];
         read_exact_at(file, section.offset, &mut stored)?;
@@ -346,6 +338,7 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
             SECTION_TIME_INDEX => times = Some((section.offset, stored)),
             SECTION_SERIES => {
                 decode_series(&stored).map_err(|e| damaged(e, section.offset))?;
+                totals = Some((section.offset, stored));
             }
             _ => {}
         }
@@ -358,37 +351,7 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
         let what = "the time index and the directory contradict each other";
         return Err(Error::corrupt(what).at(offset));
     }
-    Ok(directory)
-}
-
-/// Decodes every column of a block.
-fn check_block(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<()> {
-    let bytes = Bytes::copy_from_slice(payload);
-    let times = BatchView::open_block(header, bytes).and_then(|view| view.check());
-    let times = times.map_err(|e| damaged(e, offset))?;
-    if times != (header.min_time, header.max_time) {
-        let what = "the times of a block are not those of its header";
-        return Err(Error::corrupt(what).at(offset));
-    }
-    Ok(())
-}
-
-/// Decodes every column, as when the batch came in.
-fn check_payload(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<()> {
-    let as_sent = FrameHeader {
-        salt: 0,
-        segment_id: 0,
-        position: 0,
-        durable_position: 0,
-        first_sequence: 0,
-        received: Timestamp(0),
-        ..*header
-    };
-    // Whether times lay too far ahead was asked when the batch came in.
-    let later = Timestamp(i64::MAX / 2);
-    Batch::from_frame(as_sent, bytes::Bytes::copy_from_slice(payload), later)
-        .map(drop)
-        .map_err(|e| Error::corrupt(format!("the payload does not decode: {e}")).at(offset))
+    Ok((directory, totals))
 }
 
 fn digest_of(file: &dyn File, length: u64) -> Result<[u8; 16]> {

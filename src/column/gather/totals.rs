@@ -44,8 +44,9 @@ const EMPTY_GROUP: Group =
     Group { events: 0, errors: 0, first: i64::MAX, last: i64::MIN, kinds: 0 };
 
 impl Gather {
-    /// Series, traces, and totals per series.
-    pub(super) fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
+    /// Series, traces, and totals per series of what was gathered.
+    #[must_use]
+    pub fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
         let texts = |table, field| match self.find(table, field).map(|c| &c.values) {
             Some(Values::Texts(texts)) => Some(texts),
             _ => None,
