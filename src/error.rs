@@ -227,6 +227,12 @@ impl Error {
         matches!(self.detail.kind, ErrorKind::Full | ErrorKind::Busy)
     }
 
+    /// Whether the operating system knows no file of the name.
+    pub(crate) fn is_missing(&self) -> bool {
+        let cause = self.detail.cause.as_ref().and_then(|c| c.downcast_ref::<std::io::Error>());
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// What the caller has to tell apart.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

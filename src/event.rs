@@ -308,6 +308,15 @@ pub enum Status {
     Error = 2,
 }
 
+/// Severities from here on are errors (OpenTelemetry's ERROR).
+const SEVERITY_ERROR: i64 = 17;
+
+/// Whether an event with these codes, 0 where it has none, counts as an error wherever errors are
+/// counted.
+pub(crate) fn is_error(status: i64, severity: i64) -> bool {
+    status == Status::Error as i64 || severity >= SEVERITY_ERROR
+}
+
 macro_rules! named_codes {
     ($name:ident { $($code:literal $variant:ident $text:literal),* $(,)? }) => {
         impl $name {

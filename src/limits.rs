@@ -27,10 +27,16 @@ limits! {
     BATCH_SERIES_MAX: usize = 4_096;
     /// Columns in one batch, over all tables: bounds the directory that a reader walks.
     BATCH_COLUMNS_MAX: usize = 16_384;
+    /// Columns in one block: those of a batch, and when the store received each event.
+    BLOCK_COLUMNS_MAX: usize = BATCH_COLUMNS_MAX + 1;
     /// Events in one block of a compacted segment: what a query decodes at a time.
     BLOCK_EVENTS_MAX: usize = 8_192;
     /// Stored bytes of one block: half of it may come from the frame that filled it.
     BLOCK_STORED_BYTES_MAX: usize = 16 << 20;
+    /// Raw bytes of one block, all columns: bounds what a reader of all of them allocates.
+    BLOCK_RAW_BYTES_MAX: usize = 32 << 20;
+    /// Series of a compacted segment after which its job takes no further input: they are in memory.
+    SEGMENT_SERIES_MAX: usize = 65_536;
     /// Bytes of one request after decompression: OTLP's recommendation.
     REQUEST_BYTES_MAX: usize = 64 << 20;
     /// Attributes of one event, its resource, its scope, a link or a span event, each.
@@ -140,4 +146,5 @@ const _: () = assert!(BATCH_EVENTS_MAX <= 1 << 16);
 const _: () = assert!(BATCH_STORED_BYTES_MAX + 128 <= TCP_CREDIT_BYTES);
 const _: () = assert!(REQUEST_BYTES_MAX <= IN_FLIGHT_BYTES_MAX);
 const _: () = assert!(BATCH_STORED_BYTES_MAX <= BLOCK_STORED_BYTES_MAX);
+const _: () = assert!(4 * BATCH_RAW_BYTES_MAX <= BLOCK_RAW_BYTES_MAX);
 const _: () = assert!(BATCH_SERIES_MAX <= BLOCK_EVENTS_MAX);

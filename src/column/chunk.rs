@@ -152,12 +152,12 @@ fn decode_head(raw: &[u8], start: usize, length: usize) -> Result<(Directory, Ve
         *count = c.length(limits::BATCH_ROWS_MAX, "rows of a table")?;
     }
     let presences = payload::decode_presences(&mut c, &rows)?;
-    let columns = c.length(limits::BATCH_COLUMNS_MAX, "columns of a block")?;
+    let columns = c.length(limits::BLOCK_COLUMNS_MAX, "columns of a block")?;
     // An entry takes twelve bytes at least; what is not there is not allocated for.
     let capacity = columns.min(c.remaining() / 12);
     let mut ids: Vec<ColumnId> = Vec::with_capacity(capacity);
     let (mut entries, mut places) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-    let mut offset = start;
+    let (mut offset, mut raw_bytes) = (start, 0);
     for _ in 0..columns {
         let id = payload::decode_id(&mut c)?;
         if ids.last().is_some_and(|before| before.sort_key() >= id.sort_key()) {
@@ -167,6 +167,10 @@ fn decode_head(raw: &[u8], start: usize, length: usize) -> Result<(Directory, Ve
         let body_raw = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a body")?;
         let body_stored = c.length(body_raw, "stored bytes of a body")?;
         let tail = c.length(limits::BATCH_RAW_BYTES_MAX, "bytes of a tail")?;
+        raw_bytes += body_raw + tail;
+        if raw_bytes > limits::BLOCK_RAW_BYTES_MAX {
+            return Err(too_many_raw_bytes());
+        }
         places.push(Place { offset, body_stored, body_raw, tail, crc: c.u32()? });
         offset += body_stored + tail;
         ids.push(id);
@@ -178,12 +182,17 @@ fn decode_head(raw: &[u8], start: usize, length: usize) -> Result<(Directory, Ve
     Ok((Directory::of_parts(rows, presences, ids, entries)?, places))
 }
 
+fn too_many_raw_bytes() -> Error {
+    Error::limit(format!("a block of more than {} raw bytes", limits::BLOCK_RAW_BYTES_MAX))
+}
+
 /// Collects the chunks of a block, and its head.
 #[derive(Debug, Default)]
 pub(super) struct ChunkWriter {
     entries: Vec<u8>,
     columns: u64,
     chunks: Vec<u8>,
+    raw_bytes: usize,
 }
 
 impl ChunkWriter {
@@ -192,6 +201,7 @@ impl ChunkWriter {
         self.entries.clear();
         self.columns = 0;
         self.chunks.clear();
+        self.raw_bytes = 0;
     }
 
     /// Appends a column, behind those before it in a directory's order.
@@ -206,6 +216,10 @@ impl ChunkWriter {
         if body.len().max(tail.len()) > limits::BATCH_RAW_BYTES_MAX {
             let what = format!("a chunk of more than {} bytes", limits::BATCH_RAW_BYTES_MAX);
             return Err(Error::limit(what).in_field(id.path()));
+        }
+        self.raw_bytes += body.len() + tail.len();
+        if self.raw_bytes > limits::BLOCK_RAW_BYTES_MAX {
+            return Err(too_many_raw_bytes());
         }
         let start = self.chunks.len();
         let mut stored = body.len();
@@ -262,5 +276,43 @@ impl ChunkWriter {
         header.stored_length = u32::try_from(out.len()).map_err(too_large)?;
         header.check_limits()?;
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::schema::{Field, Table};
+
+    /// A head of the columns that must be there, each of which claims so many raw bytes.
+    fn head(claims: [usize; 5]) -> Vec<u8> {
+        let mut raw = vec![BLOCK_VERSION];
+        // Rows of the five tables, presences, columns.
+        for count in [1, 0, 1, 0, 0, 0, claims.len() as u64] {
+            put_varint(&mut raw, count);
+        }
+        let ids = Table::ALL.into_iter().flat_map(|table| {
+            let fields = Field::all_required_in(table).filter_map(|f| Some((f, f.value_type()?)));
+            fields.map(move |(field, value)| ColumnId::fixed(table, field, value))
+        });
+        let here = |id: &ColumnId| matches!(id.table, Table::Resources | Table::Events);
+        let mut ids: Vec<ColumnId> = ids.filter(here).collect();
+        ids.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        for (id, claim) in ids.iter().zip(claims) {
+            payload::put_entry_head(&mut raw, id, 0, Encoding::Nothing);
+            [claim as u64, 0, 0].into_iter().for_each(|length| put_varint(&mut raw, length));
+            raw.extend_from_slice(&[0; 4]);
+        }
+        raw
+    }
+
+    #[test]
+    fn what_the_columns_of_a_head_claim_is_bounded_together() {
+        let max = limits::BATCH_RAW_BYTES_MAX;
+        decode_head(&head([max, max, max, max, 0]), 0, 0).unwrap();
+        let error = decode_head(&head([max, max, max, max, 1]), 0, 0).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Limit);
+        let error = decode_head(&head([max + 1, 0, 0, 0, 0]), 0, 0).unwrap_err();
+        assert!(error.message().contains("body"), "{error}");
     }
 }

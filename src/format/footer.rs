@@ -26,7 +26,7 @@ pub const SECTION_BYTES_MAX: usize = 256 << 20;
 
 /// Kind of the section with the segment's summary: required.
 pub const SECTION_SUMMARY: u16 = 1;
-/// Kind of the section with the frame directory of a log segment: required.
+/// Kind of the section with the directory of frames, which are blocks if compacted: required.
 pub const SECTION_DIRECTORY: u16 = 2;
 /// Kind of the section with the sparse time index: optional.
 pub const SECTION_TIME_INDEX: u16 = 3;

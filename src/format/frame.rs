@@ -220,13 +220,13 @@ impl FrameHeader {
             let what = format!("{field} is {value}, at most {max} is allowed");
             Err(Error::limit(what).in_field(field))
         };
-        let stored_max = match self.kind {
-            FrameKind::Block => limits::BLOCK_STORED_BYTES_MAX,
-            _ => limits::BATCH_STORED_BYTES_MAX,
+        let (stored_max, events_max) = match self.kind {
+            FrameKind::Block => (limits::BLOCK_STORED_BYTES_MAX, limits::BLOCK_EVENTS_MAX),
+            _ => (limits::BATCH_STORED_BYTES_MAX, limits::BATCH_EVENTS_MAX),
         };
         bounded("stored_length", self.stored_length, stored_max)?;
         bounded("raw_length", self.raw_length, limits::BATCH_RAW_BYTES_MAX)?;
-        bounded("events", self.events, limits::BATCH_EVENTS_MAX)
+        bounded("events", self.events, events_max)
     }
 
     /// Bytes from this header to the next frame: header, payload, zeroes up to the alignment.
@@ -271,6 +271,15 @@ mod tests {
     #[test]
     fn a_header_leads_back_to_itself() {
         assert_eq!(FrameHeader::decode(&sample().encode()).unwrap(), sample());
+    }
+
+    #[test]
+    fn a_block_has_fewer_events_than_a_batch_may_have() {
+        let with = |kind, events| FrameHeader { kind, events, ..sample() };
+        let max = limits::BLOCK_EVENTS_MAX as u32;
+        assert!(FrameHeader::decode(&with(FrameKind::Batch, max + 1).encode()).is_ok());
+        assert!(FrameHeader::decode(&with(FrameKind::Block, max).encode()).is_ok());
+        assert!(FrameHeader::decode(&with(FrameKind::Block, max + 1).encode()).is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub const LEVEL_MAX: u8 = 2;
 /// A sealed or compacted file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentRecord {
-    /// Its id.
+    /// Its id: of a compacted one that of the first log segment that it stands for.
     pub segment_id: u64,
     /// The last of the log segments that it stands for; of a log segment its own id.
     pub last_segment_id: u64,
@@ -42,9 +42,9 @@ pub struct SegmentRecord {
     pub file_length: u64,
     /// XXH3-128 of the file, big-endian; checked by verify and scrub, never at open.
     pub digest: [u8; 16],
-    /// Log segments: position of its first byte.
+    /// Position in the log of the first byte that it holds, or stands for.
     pub base_position: u64,
-    /// Log segments: position behind its last frame.
+    /// Position in the log behind the last frame that it holds, or stands for.
     pub end_position: u64,
     /// Least sequence (or the base sequence, without events).
     pub first_sequence: u64,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::column::{Field, Series, SeriesTotals, Table};
 use crate::error::Result;
-use crate::event::{Kind, Signal};
+use crate::event::{Kind, Signal, is_error};
 use crate::query::count::Packed;
 use crate::query::decoded::Columns;
 use crate::query::groups::Grouping;
@@ -15,11 +15,6 @@ use crate::query::{By, Query, Totals};
 use crate::segment::FrameEntry;
 use crate::store::Snapshot;
 use crate::time::Timestamp;
-
-/// Severities from here on are errors (OpenTelemetry's ERROR).
-pub(super) const SEVERITY_ERROR: i64 = 17;
-/// Code of the status error.
-pub(super) const STATUS_ERROR: i64 = crate::event::Status::Error as i64;
 
 /// Totals per series, kept up to date by reading only what came since the last snapshot.
 #[derive(Clone, Debug, Default)]
@@ -216,7 +211,7 @@ fn totals(columns: &mut Columns<'_>) -> Result<Vec<(Series, Known)>> {
         let value = |ints: &Option<std::rc::Rc<crate::column::Ints>>| {
             ints.as_ref().and_then(|i| i.values.get(row)).copied().unwrap_or(0)
         };
-        let error = value(&status) == STATUS_ERROR || value(&severity) >= SEVERITY_ERROR;
+        let error = is_error(value(&status), value(&severity));
         let time = Timestamp(*time);
         let totals = Totals { events: 1, errors: u64::from(error), first: time, last: time };
         let mut one = Known { totals, kinds: Kinds::default() };

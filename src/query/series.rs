@@ -11,11 +11,10 @@ use std::rc::Rc;
 
 use crate::column::{Field, Ints, Series, Table};
 use crate::error::{Error, Result};
-use crate::event::Signal;
+use crate::event::{Signal, is_error};
 use crate::index::Histogram;
 use crate::index::minutes::{MINUTE_NS, Minute};
 use crate::limits;
-use crate::query::catalog::{SEVERITY_ERROR, STATUS_ERROR};
 use crate::query::decoded::{Columns, has_int};
 use crate::query::groups::Grouping;
 use crate::query::guard::Guard;
@@ -176,7 +175,7 @@ impl Facts {
         let value = |ints: &Option<Rc<Ints>>| {
             ints.as_ref().and_then(|i| i.values.get(row)).copied().unwrap_or(0)
         };
-        value(&self.status) == STATUS_ERROR || value(&self.severity) >= SEVERITY_ERROR
+        is_error(value(&self.status), value(&self.severity))
     }
 
     fn duration(&self, row: usize) -> Option<i64> {

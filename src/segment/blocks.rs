@@ -4,22 +4,19 @@
 //!
 //! Positions are those of the file: the segment's base and the offset.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::column::{Block, Series, SeriesTotals};
+use crate::column::Block;
 use crate::error::{Error, Result};
-use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_MINUTES, SECTION_SERIES, Section};
+use crate::format::footer::Section;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::index::TraceFilter;
-use crate::index::attributes::AttributesBuilder;
-use crate::index::minutes::{self, MINUTE_CELLS_MAX, Minutes, encode_minutes};
 use crate::segment::SegmentSummary;
+use crate::segment::overview::Overview;
 use crate::segment::scan::DirectoryBuilder;
-use crate::segment::series::encode_series;
-use crate::segment::tail::{Optional, encode_tail_with, read_tail};
+use crate::segment::tail::{encode_tail_with, read_tail};
 use crate::storage::{File, write_all_at};
 
 /// Bytes collected before they are handed to the kernel.
@@ -31,10 +28,7 @@ pub(crate) struct BlockWriter {
     pub(crate) summary: SegmentSummary,
     file: Arc<dyn File>,
     builder: DirectoryBuilder,
-    totals: BTreeMap<Series, SeriesTotals>,
-    /// `None`: they became too many.
-    minutes: Option<Minutes>,
-    attributes: AttributesBuilder,
+    overview: Overview,
     digest: Xxh3,
     buffer: Vec<u8>,
     /// Bytes of the file that were handed over.
@@ -55,9 +49,7 @@ impl BlockWriter {
             summary: SegmentSummary::empty(&header),
             file,
             builder: DirectoryBuilder::new(),
-            totals: BTreeMap::new(),
-            minutes: Some(Minutes::new()),
-            attributes: AttributesBuilder::default(),
+            overview: Overview::default(),
             digest: Xxh3::new(),
             buffer: header.encode(),
             written: 0,
@@ -75,23 +67,7 @@ impl BlockWriter {
         let entry = self.builder.entry(&header, &block.summary.series, traces);
         self.summary.add(&entry);
         self.builder.push(entry);
-        for totals in &block.totals {
-            self.totals
-                .entry(totals.series.clone())
-                .and_modify(|sum| {
-                    sum.events += totals.events;
-                    sum.errors += totals.errors;
-                    sum.first = sum.first.min(totals.first);
-                    sum.last = sum.last.max(totals.last);
-                    sum.kinds |= totals.kinds;
-                })
-                .or_insert_with(|| totals.clone());
-        }
-        if let Some(minutes) = &mut self.minutes {
-            minutes::merge(minutes, &block.minutes);
-        }
-        self.minutes.take_if(|minutes| minutes::cells(minutes) > MINUTE_CELLS_MAX);
-        self.attributes.push(&block.attributes);
+        self.overview.add(&block.totals, &block.minutes, &block.attributes);
         self.buffer.extend_from_slice(&header.encode());
         self.buffer.extend_from_slice(&block.bytes);
         self.summary.end_position += header.frame_bytes();
@@ -101,6 +77,11 @@ impl BlockWriter {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// How many series the blocks have so far.
+    pub(crate) fn series(&self) -> usize {
+        self.overview.series()
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -113,15 +94,7 @@ impl BlockWriter {
 
     /// Writes the tail. What is left is to make all of it durable ([`BlockWriter::sync`]).
     pub(crate) fn end(&mut self) -> Result<()> {
-        let totals: Vec<SeriesTotals> = std::mem::take(&mut self.totals).into_values().collect();
-        let more = [
-            Some((SECTION_SERIES, true, encode_series(&totals))),
-            self.minutes.as_ref().map(|minutes| (SECTION_MINUTES, true, encode_minutes(minutes))),
-            // Read where it stands, a block at a time.
-            self.attributes.encode().map(|bytes| (SECTION_ATTRIBUTES, false, bytes)),
-        ];
-        let section = |(kind, compressed, bytes)| Optional { kind, compressed, bytes };
-        let more: Vec<Optional> = more.into_iter().flatten().map(section).collect();
+        let more = std::mem::take(&mut self.overview).into_sections();
         let tail = encode_tail_with(&self.header, &self.summary, &self.builder.directory, &more)?;
         self.buffer.extend_from_slice(&tail);
         self.flush()

@@ -4,6 +4,7 @@ mod append_vec;
 pub(crate) mod blocks;
 mod directory;
 pub mod directory_codec;
+pub(crate) mod overview;
 pub(crate) mod scan;
 pub mod series;
 mod summary;

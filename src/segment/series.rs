@@ -1,11 +1,47 @@
 //! Totals per series of a compacted segment: lists of sources and types come from here, without
 //! reading an event. See `storage-format.md`, "Series section".
 
+use std::collections::BTreeMap;
+
 use crate::codec::{Cursor, put_varint, unzigzag, zigzag};
 use crate::column::{Series, SeriesTotals};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::time::Timestamp;
+
+/// Totals of several blocks, added up.
+#[derive(Default)]
+pub(crate) struct Totals {
+    by_series: BTreeMap<Series, SeriesTotals>,
+}
+
+impl Totals {
+    /// Adds those of a block.
+    pub(crate) fn add(&mut self, block: &[SeriesTotals]) {
+        for totals in block {
+            self.by_series
+                .entry(totals.series.clone())
+                .and_modify(|sum| {
+                    sum.events += totals.events;
+                    sum.errors += totals.errors;
+                    sum.first = sum.first.min(totals.first);
+                    sum.last = sum.last.max(totals.last);
+                    sum.kinds |= totals.kinds;
+                })
+                .or_insert_with(|| totals.clone());
+        }
+    }
+
+    /// Number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.by_series.len()
+    }
+
+    /// In the order of the series.
+    pub(crate) fn into_vec(self) -> Vec<SeriesTotals> {
+        self.by_series.into_values().collect()
+    }
+}
 
 /// The section's bytes: of each series its names, events, errors, kinds, first and last time.
 #[must_use]

@@ -111,6 +111,14 @@ pub trait File: Send + Sync + 'static {
     fn region(&self, offset: u64, length: usize) -> Result<Region>;
 }
 
+/// Removes a file that may be gone already.
+pub(crate) fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<()> {
+    match storage.remove(name) {
+        Err(error) if error.is_missing() => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// Writes everything, however short the single writes are.
 pub fn write_all_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {

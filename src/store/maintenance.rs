@@ -5,12 +5,16 @@
 //! 2. Retire segments that retention lets go: the producer checkpoint first, then the manifest.
 //! 3. Unlink files that neither the newest durable manifest names nor a snapshot pins (MAN-1).
 //! 4. Look at the free space: ingest stops before the disk is really full.
+//!
+//! The compactor comes here as well to have its file named in the place of its inputs (`replace`):
+//! all edits of the manifest are made behind one lock.
 
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{encode_producers, producers_file_name};
+use crate::options::Options;
 use crate::segment::tail::{Tail, encode_tail, read_tail};
 use crate::storage::write_all_at;
 use crate::store::Next;
@@ -22,9 +26,14 @@ use crate::store::version::{Form, Pin, Segment, Visible};
 
 /// How often retention, pins and free space are looked at.
 const CHECK_EVERY_NS: u64 = 1_000_000_000;
-/// Ingest stops when fewer bytes are free than this, or than two full segments if that is less: what
-/// is in flight is reserved already, and footers, manifests and checkpoints must still fit.
+/// See [`free_bytes_min`].
 const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// Ingest stops when fewer bytes are free than this: 64 MiB, or two full segments if that is less.
+/// What is in flight is reserved already; footers, manifests and checkpoints must still fit.
+pub(crate) fn free_bytes_min(options: &Options) -> u64 {
+    FREE_BYTES_MIN.min(2 * options.segment_bytes)
+}
 
 /// Segments sealed since the last producer checkpoint that make the next one due.
 const CHECKPOINT_SEGMENTS: usize = 16;
@@ -310,7 +319,7 @@ impl Maintenance {
 
     fn check_space(&self, core: &Core) -> Result<()> {
         let free = core.storage.free_bytes()?;
-        let mark = FREE_BYTES_MIN.min(2 * core.options.segment_bytes);
+        let mark = free_bytes_min(&core.options);
         core.state().space_low = free.is_some_and(|bytes| bytes < mark);
         Ok(())
     }

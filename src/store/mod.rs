@@ -10,6 +10,7 @@ use crate::storage::{DiskStorage, Storage};
 use crate::time::{Clock, SystemClock};
 
 mod admission;
+mod audit;
 mod cache;
 mod committer;
 mod compaction;
@@ -103,7 +104,8 @@ impl Store {
     }
 
     /// Opens a store on any storage and clock. With `options.manual` no thread is started: the
-    /// caller drives [`Store::step_committer`] and [`Store::step_maintenance`].
+    /// caller drives [`Store::step_committer`], [`Store::step_maintenance`] and
+    /// [`Store::step_compactor`].
     pub fn open_with(
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
@@ -199,7 +201,7 @@ impl Store {
 
     /// Compacts what is sealed until nothing is left to do; appends and queries go on meanwhile.
     /// What the active segment holds stays where it is. An error that is not `Poisoned` has changed
-    /// nothing but what was compacted before.
+    /// nothing but what was compacted before; after `Corrupt` all else has been compacted.
     pub fn compact(&self) -> Result<()> {
         self.compact_with(&mut |_| {})
     }
@@ -208,6 +210,13 @@ impl Store {
     pub fn compact_with(&self, progress: CompactCallback<'_>) -> Result<()> {
         let core = &self.handle.core;
         core.compactor().run_to_end(core, progress)
+    }
+
+    /// What the last job of compaction that failed since the store was opened has met: a full disk,
+    /// or an input with file and offset, which is left as it is until the store is opened anew.
+    #[must_use]
+    pub fn compaction_error(&self) -> Option<crate::Error> {
+        self.handle.core.counters.compaction_error()
     }
 
     /// Reads everything and holds it against manifest and checksums; damage is in the report, with

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Manifest, SegmentRecord};
 use crate::limits;
 use crate::options::Options;
 use crate::segment::Directory;
@@ -57,7 +57,12 @@ pub(crate) fn open(
     let log_end = active.as_ref().map_or(log_end, |writer| writer.header.previous);
     let mut durable_position = log_end.end_position;
     let compactor = Compactor::new(random.split());
-    let full = found.manifest.segments.iter().map(|s| full_segments_before(s.file_length)).max();
+    // What a compacted file stands for was as long as this on average, however long it is itself.
+    let log_bytes = |s: &SegmentRecord| {
+        let count = s.last_segment_id.saturating_sub(s.segment_id).saturating_add(1);
+        s.end_position.saturating_sub(s.base_position) / count
+    };
+    let full = found.manifest.segments.iter().map(|s| full_segments_before(log_bytes(s))).max();
     let mut committer = Committer::new(log_end, found.next_sequence, full.unwrap_or(0), random);
     let mut version = version_of(&found);
     let ended: VecDeque<_> =

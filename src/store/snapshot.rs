@@ -47,7 +47,7 @@ impl Snapshot {
         Snapshot { inner: Arc::new(Inner { store_id, manifest_number, next_sequence, segments }) }
     }
 
-    /// Log segments in order of id, the active one last.
+    /// Segments in the order of the log, compacted or not, the active one last.
     #[must_use]
     pub fn segments(&self) -> &[SegmentView] {
         &self.inner.segments

@@ -1,6 +1,9 @@
 //! What `/metrics` shows of a store: counters since it was opened, and gauges.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Error;
 
 /// A look at a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub(crate) struct Counters {
     compaction_failures: AtomicU64,
     compacted_events: AtomicU64,
     pinned_bytes: AtomicU64,
+    /// What the last job that failed met.
+    compaction_error: Mutex<Option<Error>>,
 }
 
 impl Counters {
@@ -99,8 +104,14 @@ impl Counters {
         self.compacted_events.fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_compaction_failure(&self) {
+    pub(crate) fn add_compaction_failure(&self, error: &Error) {
         self.compaction_failures.fetch_add(1, Ordering::Relaxed);
+        *self.compaction_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    /// Why the last job that failed did, since the store was opened.
+    pub(crate) fn compaction_error(&self) -> Option<Error> {
+        self.compaction_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A gauge that only maintenance knows: asking it would mean waiting for its syncs.

@@ -10,6 +10,7 @@ use crate::storage::MemoryStorage;
 use crate::time::Timestamp;
 
 mod appending;
+mod compacting;
 mod producer_table;
 mod reading;
 mod retiring;

@@ -2,8 +2,8 @@
 //! named with file and offset, and the next one is looked for.
 //!
 //! 1. Manifest, producer checkpoint, and for each sealed file: length, header, every frame's
-//!    header, checksum and columns, every footer section, directory and time index against the
-//!    frames, and the digest of the whole file.
+//!    header, checksum and columns, every footer section, directory, time index and totals per
+//!    series against the frames (`audit`), and the digest of the whole file.
 //! 2. What the manifest does not name yet, as an open would judge it. A torn tail is told and is no
 //!    damage: nobody was acknowledged for it.
 //!
@@ -11,9 +11,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::column::{Batch, BatchView};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{
     SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
@@ -31,10 +28,10 @@ use crate::segment::time_index::encode_time_index;
 use crate::segment::window::Window;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::{File, LockMode, Region, Storage, read_exact_at};
+use crate::store::audit::{Audit, check_payload};
 use crate::store::manifest_log::read_newest;
 use crate::store::recovery::{inspect, read_checkpoint};
 use crate::store::state::Core;
-use crate::time::Timestamp;
 
 /// What a verify has read and found.
 #[derive(Clone, Debug, Default)]
@@ -144,6 +141,7 @@ impl Core {
                     let offset = entry.position - segment.base_position;
                     verify.count(&header);
                     check_payload(&header, &payload, offset)
+                        .map(drop)
                         .map_err(|e| e.in_file(&segment.pin.name))
                 });
                 if let Err(error) = checked {
@@ -228,14 +226,17 @@ impl<'a> Verify<'a> {
         }
         let before = self.report.damage.len();
         let tail = read_tail(&*file, length, &header)?;
-        let directory = match check_sections(&*file, &tail) {
-            Ok(directory) => Some(directory),
+        let (directory, known) = match check_sections(&*file, &tail) {
+            Ok((directory, known)) => (Some(directory), known),
             Err(error) => {
                 self.note(error.in_file(name))?;
-                None
+                (None, Vec::new())
             }
         };
-        self.frames(name, &*file, &header, &tail, directory.as_ref())?;
+        let audit = self.frames(name, &*file, &header, &tail, directory.as_ref())?;
+        if let Err(error) = audit.end(&known) {
+            self.note(error.in_file(name))?;
+        }
         if digest_of(&*file, length)? != record.digest && self.report.damage.len() == before {
             let what = "the file's digest is not the manifest's, although its checksums hold";
             return Err(Error::corrupt(what).at(0));
@@ -251,7 +252,8 @@ impl<'a> Verify<'a> {
         header: &SegmentHeader,
         tail: &Tail,
         directory: Option<&Directory>,
-    ) -> Result<()> {
+    ) -> Result<Audit> {
+        let mut audit = Audit::default();
         let end = tail.summary.end_position - header.base_position;
         let mut window = Window::new(file, end);
         let mut offset = SEGMENT_HEADER_BYTES as u64;
@@ -265,6 +267,7 @@ impl<'a> Verify<'a> {
             let Some(frame) = found else {
                 let what = "an invalid frame: its header or its payload's checksum is wrong";
                 self.note(Error::corrupt(what).in_file(name).at(offset))?;
+                audit.missing();
                 let next = entries.iter().find(|e| e.position > position);
                 offset = next.map_or(end, |e| e.position - header.base_position);
                 continue;
@@ -274,12 +277,9 @@ impl<'a> Verify<'a> {
                 let length = frame.stored_length as usize;
                 let start = offset + FRAME_HEADER_BYTES as u64;
                 let payload = window.get(start, length)?.unwrap_or_default();
-                let listed = entries.get(index).is_none_or(|e| agrees(e, &frame));
-                let mut checked = match frame.kind {
-                    FrameKind::Block => check_block(&frame, payload, offset),
-                    _ => check_payload(&frame, payload, offset),
-                };
-                if directory.is_some() && (entries.get(index).is_none() || !listed) {
+                let listed = directory.zip(entries.get(index).copied());
+                let mut checked = audit.frame(&frame, payload, listed, offset);
+                if directory.is_some() && listed.is_none() {
                     let what = "the frame and the directory contradict each other";
                     checked = checked.and(Err(Error::corrupt(what).at(offset)));
                 }
@@ -290,7 +290,7 @@ impl<'a> Verify<'a> {
             offset += frame.frame_bytes();
             self.tell(name);
         }
-        Ok(())
+        Ok(audit)
     }
 }
 
@@ -324,21 +324,13 @@ fn check_checkpoint(file: &dyn File, record: &ProducersRecord) -> Result<()> {
     Ok(())
 }
 
-fn agrees(entry: &FrameEntry, frame: &FrameHeader) -> bool {
-    entry.position == frame.position
-        && entry.stored_length == frame.stored_length
-        && entry.first_sequence == frame.first_sequence
-        && entry.events == frame.events
-        && entry.received == frame.received
-        && (entry.min_time, entry.max_time) == (frame.min_time, frame.max_time)
-        && entry.producer_id == frame.producer_id
-        && (entry.epoch, entry.batch_number) == (frame.epoch, frame.batch_number)
-}
+/// A section: its kind, where it stands, its bytes.
+type Known = (u16, u64, Region);
 
-/// Every section's checksum; the directory; the time index against it.
-fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
+/// Every section's checksum; the directory; the time index against it; what is known of blocks.
+fn check_sections(file: &dyn File, tail: &Tail) -> Result<(Directory, Vec<Known>)> {
     let mut directory = None;
-    let mut times = None;
+    let (mut times, mut known) = (None, Vec::new());
     for section in &tail.sections {
         let mut stored = vec![0; section.stored_length as usize];
         read_exact_at(file, section.offset, &mut stored)?;
@@ -351,13 +343,17 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
             SECTION_TIME_INDEX => times = Some((section.offset, content)),
             SECTION_SERIES => {
                 decode_series(&content).map_err(|e| damaged(e, section.offset))?;
+                known.push((section.kind, section.offset, content));
             }
             SECTION_MINUTES => {
                 let read = decode_minutes(&content, |_, _, _| {});
                 read.map_err(|e| damaged(e, section.offset))?;
+                known.push((section.kind, section.offset, content));
             }
             SECTION_ATTRIBUTES => {
-                AttributeFilters::new(content).map_err(|e| damaged(e, section.offset))?;
+                let read = AttributeFilters::new(content.clone());
+                read.map_err(|e| damaged(e, section.offset))?;
+                known.push((section.kind, section.offset, content));
             }
             _ => {}
         }
@@ -370,37 +366,7 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<Directory> {
         let what = "the time index and the directory contradict each other";
         return Err(Error::corrupt(what).at(offset));
     }
-    Ok(directory)
-}
-
-/// Decodes every column of a block.
-fn check_block(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<()> {
-    let bytes = Bytes::copy_from_slice(payload);
-    let times = BatchView::open_block(header, bytes).and_then(|view| view.check());
-    let times = times.map_err(|e| damaged(e, offset))?;
-    if times != (header.min_time, header.max_time) {
-        let what = "the times of a block are not those of its header";
-        return Err(Error::corrupt(what).at(offset));
-    }
-    Ok(())
-}
-
-/// Decodes every column, as when the batch came in.
-fn check_payload(header: &FrameHeader, payload: &[u8], offset: u64) -> Result<()> {
-    let as_sent = FrameHeader {
-        salt: 0,
-        segment_id: 0,
-        position: 0,
-        durable_position: 0,
-        first_sequence: 0,
-        received: Timestamp(0),
-        ..*header
-    };
-    // Whether times lay too far ahead was asked when the batch came in.
-    let later = Timestamp(i64::MAX / 2);
-    Batch::from_frame(as_sent, bytes::Bytes::copy_from_slice(payload), later)
-        .map(drop)
-        .map_err(|e| Error::corrupt(format!("the payload does not decode: {e}")).at(offset))
+    Ok((directory, known))
 }
 
 fn digest_of(file: &dyn File, length: u64) -> Result<[u8; 16]> {

@@ -40,6 +40,9 @@ pub(crate) struct Settings {
     /// How sealed files are read: map or read [default: map]
     #[arg(long, value_name = "MODE")]
     pub(crate) read_mode: Option<String>,
+    /// Whether sealed segments are compacted in the background: true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) compaction: Option<bool>,
     /// Listen beyond this machine although nothing is encrypted and nobody is asked who they are.
     #[arg(long)]
     #[serde(default)]
@@ -62,6 +65,7 @@ impl Settings {
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
             in_flight_bytes: self.in_flight_bytes.or(file.in_flight_bytes),
             read_mode: self.read_mode.or(file.read_mode),
+            compaction: self.compaction.or(file.compaction),
             insecure_listen: self.insecure_listen || file.insecure_listen,
         })
     }
@@ -95,6 +99,7 @@ impl Settings {
                 return Err(Failure::usage(format!("--read-mode {other}: map or read")));
             }
         };
+        options.compaction = self.compaction.unwrap_or(true);
         options.retention = self.retention()?;
         Ok(options)
     }
@@ -148,14 +153,19 @@ mod tests {
     fn the_command_line_wins_over_the_file_and_the_file_over_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("annal.toml");
-        std::fs::write(&path, "data = \"/a\"\nhttp = \"127.0.0.1:1\"\nretention_age = \"2d\"\n")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "data = \"/a\"\nhttp = \"127.0.0.1:1\"\nretention_age = \"2d\"\n\
+                    compaction = false\n",
+        )
+        .unwrap();
         let given = Settings { http: Some("127.0.0.1:2".into()), ..Settings::default() };
         let settings = given.or_from(Some(&path)).unwrap();
         assert_eq!(settings.http.as_deref(), Some("127.0.0.1:2"));
         let options = settings.options().unwrap();
         assert_eq!(options.directory, Path::new("/a"));
         assert_eq!(options.retention.age_s_max, Some(172_800));
+        assert!(!options.compaction);
         assert_eq!(options.segment_bytes, limits::SEGMENT_BYTES_DEFAULT);
     }
 

@@ -7,8 +7,11 @@ use crate::event::ValueType;
 use crate::index::attributes::{AttributeId, BlockAttributes};
 
 impl Gather {
-    pub(super) fn attributes(&self, order: &[u32]) -> BlockAttributes {
+    /// The attributes of what was gathered.
+    #[must_use]
+    pub fn attributes(&self) -> BlockAttributes {
         let (mut texts, mut others) = (Vec::new(), Vec::new());
+        let order = self.order();
         let columns = order.iter().filter_map(|&at| self.columns.get(at as usize));
         for column in columns.filter(|column| column.id.field == Field::Attribute) {
             let id = id(column);

@@ -11,7 +11,9 @@ use crate::event::Signal;
 use crate::index::minutes::{MINUTE_NS, Minute, Minutes};
 
 impl Gather {
-    pub(super) fn minutes(&self) -> Minutes {
+    /// Totals of what was gathered per source and minute.
+    #[must_use]
+    pub fn minutes(&self) -> Minutes {
         let ints = |field| self.integers(Table::Events, field).unwrap_or_default();
         let times = ints(Field::Time).0;
         let mut cells: HashMap<(u16, i64), Minute, RandomState> = HashMap::default();

@@ -15,6 +15,7 @@ mod totals;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
@@ -26,7 +27,7 @@ use crate::column::compress::Compressor;
 use crate::column::decode::{Columns, Dense};
 use crate::column::encoding::{ids, presence};
 use crate::column::payload;
-use crate::column::schema::{ColumnId, Field, Table};
+use crate::column::schema::{ColumnId, EXPANDED_VALUE_BYTES, Field, Form, Table};
 use crate::column::view::BatchView;
 use crate::error::{Error, Result};
 use crate::event::ValueType;
@@ -55,6 +56,10 @@ pub struct Block {
     pub attributes: BlockAttributes,
 }
 
+/// Kept from one block to the next; more is given back to the allocator.
+const COLUMNS_KEPT_MAX: usize = 1_024;
+const MEMORY_KEPT_BYTES_MAX: usize = 64 << 20;
+
 /// See the module.
 #[derive(Default)]
 pub struct Gather {
@@ -64,7 +69,8 @@ pub struct Gather {
     /// Rows of resources and scopes by content.
     shared: [HashMap<Vec<u8>, u16, RandomState>; 2],
     first_sequence: u64,
-    received: Timestamp,
+    /// What the values take when they are expanded, as validation counts those of a batch.
+    expanded: usize,
     chunks: ChunkWriter,
     compressor: Option<Compressor>,
     references: ids::ReferenceScratch,
@@ -123,14 +129,25 @@ impl Gather {
         self.rows[Table::Events as usize] as usize
     }
 
+    /// What the values gathered so far take when they are expanded. [`Gather::finish`] refuses more
+    /// than [`limits::BATCH_EXPANDED_BYTES_MAX`]; no single event of a batch has more.
+    #[must_use]
+    pub fn expanded_bytes(&self) -> usize {
+        self.expanded
+    }
+
     /// Whether so many rows and columns more surely fit.
     #[must_use]
     pub fn fits(&self, view: &BatchView) -> bool {
         let tables = [Table::Resources, Table::Scopes, Table::Links, Table::SpanEvents];
-        let rows_fit = tables.into_iter().all(|table| {
-            self.rows[table as usize] as usize + view.rows(table) <= limits::BATCH_ROWS_MAX
-        });
-        rows_fit && self.columns_used() + view.columns().len() < limits::BATCH_COLUMNS_MAX
+        let rows = tables.map(|table| self.rows[table as usize] as usize + view.rows(table));
+        let rows = rows.into_iter().max().unwrap_or(0);
+        // One more may come: when each event was received.
+        let columns = self.columns_used() + view.columns().len() + 1;
+        let bitmap = rows.max(limits::BLOCK_EVENTS_MAX).div_ceil(8);
+        rows <= limits::BATCH_ROWS_MAX
+            && columns <= limits::BLOCK_COLUMNS_MAX
+            && columns * bitmap <= limits::BATCH_EXPANDED_BYTES_MAX
     }
 
     fn columns_used(&self) -> usize {
@@ -150,7 +167,7 @@ impl Gather {
         if first == 0 {
             self.first_sequence = header.first_sequence + rows.start as u64;
         }
-        if first + rows.len() > limits::BATCH_EVENTS_MAX {
+        if first + rows.len() > limits::BLOCK_EVENTS_MAX {
             return Err(Error::limit("more events than a block takes"));
         }
         let resources = self.share(columns, Table::Resources, Field::Resource, &rows)?;
@@ -179,7 +196,6 @@ impl Gather {
             self.copy_owned(columns, table, &rows, first)?;
         }
         self.rows[Table::Events as usize] += rows.len() as u32;
-        self.received = self.received.max(header.received);
         Ok(())
     }
 
@@ -229,6 +245,13 @@ impl Gather {
         }
         let dense = columns.dense(at)?;
         let damaged = || Error::corrupt("a column has fewer values than rows").in_field(id.path());
+        let mut expanded = values.len()
+            * match (id.form(), id.field) {
+                // Producers do not send it and are not charged for it.
+                (_, Field::Received) => 0,
+                (Form::Ids16, _) => 2 * EXPANDED_VALUE_BYTES,
+                _ => EXPANDED_VALUE_BYTES,
+            };
         let column = self.column(id);
         let to = |row: usize| (to_first as usize + row - rows.start) as u16;
         column.rows.extend(rows.clone().filter(|&row| ranks.has(row)).map(to));
@@ -243,14 +266,15 @@ impl Gather {
                 let mut codes = vec![None; from.offsets.len()];
                 for &code in from.codes.get(values).ok_or_else(damaged)? {
                     let known = codes.get_mut(code as usize).ok_or_else(damaged)?;
-                    let to = match *known {
-                        Some(to) => to,
+                    let (to, length) = match *known {
+                        Some(known) => known,
                         None => {
                             let text = from.value(code).ok_or_else(damaged)?;
-                            *known.insert(into.intern(text))
+                            *known.insert((into.intern(text), text.len()))
                         }
                     };
                     into.codes.push(to);
+                    expanded += length;
                 }
             }
             (Values::Ids16(into), Dense::Ids16 { values: ids, codes: from }) => {
@@ -273,6 +297,7 @@ impl Gather {
             }
             _ => return Err(damaged()),
         }
+        self.expanded += expanded;
         Ok(())
     }
 
@@ -323,6 +348,7 @@ impl Gather {
                     for (at, ranks, dense) in parts.iter().filter(|part| part.1.has(row)) {
                         if let Some(id) = columns.directory.ids.get(*at) {
                             let cell = cell(dense, ranks.rank(row));
+                            self.expanded += cell.added().expanded;
                             self.column(id).push(here, cell);
                         }
                     }
@@ -362,29 +388,45 @@ impl Gather {
         block
     }
 
-    /// Forgets what was gathered and keeps the memory.
+    /// Forgets what was gathered and keeps the memory, within bounds.
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(ColumnBuffer::clear);
+        let memory: usize = self.columns.iter().map(ColumnBuffer::memory_bytes).sum();
+        if memory > MEMORY_KEPT_BYTES_MAX || self.columns.len() > COLUMNS_KEPT_MAX {
+            *self = Gather { compressor: self.compressor.take(), ..Gather::default() };
+            return;
+        }
         self.rows = [0; 5];
         self.shared.iter_mut().for_each(HashMap::clear);
-        self.received = Timestamp(0);
+        self.expanded = 0;
         self.chunks.clear();
+    }
+
+    /// The columns that have a value, in the order of a block's directory.
+    fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.columns.len() as u32).collect();
+        order.retain(|&at| self.columns.get(at as usize).is_some_and(|c| !c.rows.is_empty()));
+        order.sort_unstable_by_key(|&at| self.columns.get(at as usize).map(|c| c.id.sort_key()));
+        order
     }
 
     fn encode(&mut self) -> Result<Block> {
         if self.events() == 0 {
             return Err(Error::invalid("a block without events"));
         }
-        let mut order: Vec<u32> = (0..self.columns.len() as u32).collect();
-        order.retain(|&at| self.columns.get(at as usize).is_some_and(|c| !c.rows.is_empty()));
-        order.sort_unstable_by_key(|&at| self.columns.get(at as usize).map(|c| c.id.sort_key()));
+        if self.expanded > limits::BATCH_EXPANDED_BYTES_MAX {
+            let max = limits::BATCH_EXPANDED_BYTES_MAX;
+            return Err(Error::limit(format!("a block that expands to more than {max} bytes")));
+        }
+        let order = self.order();
         let (summary, totals) = self.summary();
-        let (minutes, attributes) = (self.minutes(), self.attributes(&order));
-        let (min_time, max_time) = self.times();
+        let (minutes, attributes) = (self.minutes(), self.attributes());
+        let (min_time, max_time) = self.bounds(Field::Time);
+        let (_, received) = self.bounds(Field::Received);
         let mut header = FrameHeader {
             kind: FrameKind::Block,
             first_sequence: self.first_sequence,
-            received: self.received,
+            received,
             min_time,
             max_time,
             events: self.rows[Table::Events as usize],
@@ -425,6 +467,7 @@ impl Gather {
             chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
         }
         let bytes = chunks.finish(rows, (distinct, &presences), compressor, &mut header)?;
+        let bytes = readable(&header, bytes)?;
         Ok(Block { header, bytes, summary, totals, minutes, attributes })
     }
 
@@ -436,11 +479,22 @@ impl Gather {
         }
     }
 
-    fn times(&self) -> (Timestamp, Timestamp) {
-        let times = self.integers(Table::Events, Field::Time).map(|t| t.0).unwrap_or_default();
+    /// The least and the greatest of a kind of times of the events.
+    fn bounds(&self, field: Field) -> (Timestamp, Timestamp) {
+        let times = self.integers(Table::Events, field).map(|t| t.0).unwrap_or_default();
         let bound = |time: Option<&i64>| Timestamp(time.copied().unwrap_or(0));
         (bound(times.iter().min()), bound(times.iter().max()))
     }
+}
+
+/// The block's bytes again, if readers open them. What a block was made of goes away when it is
+/// named: whatever a reader would refuse of it must be refused before (CMP-1).
+fn readable(header: &FrameHeader, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let bytes = Bytes::from(bytes);
+    BatchView::open_block(header, bytes.clone())
+        .map_err(|error| Error::limit(format!("a block that no reader would open: {error}")))?;
+    // Nobody else holds them any more, so that nothing is copied.
+    Ok(bytes.into())
 }
 
 fn map(rows: &[Option<i64>], value: i64) -> Option<i64> {

@@ -9,12 +9,9 @@ use crate::column::Series;
 use crate::column::batch::BatchSummary;
 use crate::column::buffer::Values;
 use crate::column::schema::{Field, Table};
-use crate::event::{Signal, Status, TraceId};
+use crate::event::{Signal, TraceId, is_error};
 use crate::index::trace_hash;
 use crate::time::Timestamp;
-
-/// Severities from here on are errors (OpenTelemetry's ERROR).
-const SEVERITY_ERROR: i64 = 17;
 
 /// What a block knows of one of its series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +44,9 @@ const EMPTY_GROUP: Group =
     Group { events: 0, errors: 0, first: i64::MAX, last: i64::MIN, kinds: 0 };
 
 impl Gather {
-    /// Series, traces, and totals per series.
-    pub(super) fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
+    /// Series, traces, and totals per series of what was gathered.
+    #[must_use]
+    pub fn summary(&self) -> (BatchSummary, Vec<SeriesTotals>) {
         let texts = |table, field| match self.find(table, field).map(|c| &c.values) {
             Some(Values::Texts(texts)) => Some(texts),
             _ => None,
@@ -99,23 +97,22 @@ impl Gather {
         }
         trace_hashes.sort_unstable();
         trace_hashes.dedup();
-        (BatchSummary { series, trace_hashes, expanded_bytes: 0 }, totals)
+        (BatchSummary { series, trace_hashes, expanded_bytes: self.expanded as u64 }, totals)
     }
 
     /// Of each event, whether its status or severity is an error.
     pub(super) fn failed(&self) -> Vec<bool> {
         let mut failed = vec![false; self.events()];
         let ints = |field| self.integers(Table::Events, field).unwrap_or_default();
-        for ((values, rows), least) in [
-            (ints(Field::Status), Status::Error as i64),
-            (ints(Field::SeverityNumber), SEVERITY_ERROR),
-        ] {
+        let mut note = |(values, rows): (&[i64], &[u16]), is_error: fn(i64) -> bool| {
             for (&value, &row) in values.iter().zip(rows) {
                 if let Some(failed) = failed.get_mut(usize::from(row)) {
-                    *failed |= value >= least;
+                    *failed |= is_error(value);
                 }
             }
-        }
+        };
+        note(ints(Field::Status), |status| is_error(status, 0));
+        note(ints(Field::SeverityNumber), |severity| is_error(0, severity));
         failed
     }
 

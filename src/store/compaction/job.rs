@@ -6,23 +6,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::codec::crc32;
-use crate::column::{BatchView, Gather};
+use crate::column::Gather;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::Section;
-use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::SegmentRecord;
-use crate::format::segment::{LogEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::segment::{LogEnd, SegmentHeader};
 use crate::limits;
+use crate::segment::SegmentSummary;
 use crate::segment::blocks::BlockWriter;
-use crate::segment::tail::{damaged, read_tail};
-use crate::segment::{Directory, FrameEntry, SegmentSummary};
-use crate::storage::{File, read_exact_at};
+use crate::store::compaction::source::{Held, Piece, Source};
 use crate::store::manifest_log::unknown;
 use crate::store::random::Random;
-use crate::store::recovery::read_directory;
 use crate::store::state::Core;
 use crate::store::version::Pin;
 
@@ -46,39 +40,11 @@ pub(crate) struct Job {
     /// Retention may let an input go meanwhile; its file stays until the job is done (MAN-1).
     _pins: Vec<Arc<Pin>>,
     level: u8,
-    name: String,
+    /// The file's name until it is finished.
+    pub(crate) temporary: String,
     writer: BlockWriter,
     gather: Gather,
     source: Source,
-}
-
-/// Consecutive rows of a frame.
-#[derive(Clone, Copy, Debug, Default)]
-struct Piece {
-    segment: usize,
-    frame: usize,
-    start: usize,
-    end: usize,
-}
-
-/// Where the events come from.
-#[derive(Default)]
-struct Source {
-    opened: Option<Opened>,
-    /// The frame read last.
-    held: Option<(usize, usize, FrameHeader, BatchView)>,
-    /// The first event that is in no block yet.
-    next: Piece,
-}
-
-/// An input that is being read.
-struct Opened {
-    segment: usize,
-    name: String,
-    base_position: u64,
-    salt: u64,
-    file: Arc<dyn File>,
-    directory: Directory,
 }
 
 impl Job {
@@ -100,11 +66,7 @@ impl Job {
             return Ok(None);
         }
         let record = SegmentRecord { last_segment_id: last.last_segment_id, level, ..*first };
-        let name = record.file_name();
-        let temporary = temporary(&name);
-        if core.storage.list()?.iter().any(|e| e.name == temporary) {
-            core.storage.remove(&temporary)?;
-        }
+        let temporary = format!("{}.tmp", record.file_name());
         let header = SegmentHeader {
             compacted: true,
             store_id: core.store_id,
@@ -120,7 +82,7 @@ impl Job {
             inputs: inputs.to_vec(),
             _pins: pins,
             level,
-            name,
+            temporary,
             writer: BlockWriter::new(file, header),
             gather: Gather::new(),
             source: Source::default(),
@@ -149,25 +111,53 @@ impl Job {
         let mut next_sequence = None;
         loop {
             let left = limits::BLOCK_EVENTS_MAX - self.gather.events();
-            if left == 0 || !self.source.settle(core, &self.inputs)? {
+            if left == 0 {
                 return Ok(pieces);
             }
-            let Some((segment, frame, header, view)) = &self.source.held else { return Ok(pieces) };
+            if !self.source.settle(core, &self.inputs)? {
+                return Ok(pieces);
+            }
+            if self.ends_early()? {
+                return Ok(pieces);
+            }
+            let Some(Held { segment, frame, header, view, .. }) = &self.source.held else {
+                return Ok(pieces);
+            };
             let start = self.source.next.start;
             let end = view.events().min(start + left);
             let sequence = header.first_sequence + start as u64;
             raw += view.raw_bytes() * (end - start) / view.events().max(1);
             let goes_on = next_sequence.is_none_or(|next| next == sequence);
             let fits = self.gather.fits(view) && raw <= limits::BATCH_RAW_BYTES_MAX;
-            let may_follow = goes_on && fits;
-            if !pieces.is_empty() && !may_follow {
+            if !pieces.is_empty() && !(goes_on && fits) {
                 return Ok(pieces);
             }
-            self.gather.add(header, view, start..end)?;
-            pieces.push(Piece { segment: *segment, frame: *frame, start, end });
+            let piece = Piece { segment: *segment, frame: *frame, start, end };
+            self.source.gather(core, &self.inputs, piece, &mut self.gather)?;
+            pieces.push(piece);
             next_sequence = Some(sequence + (end - start) as u64);
             self.source.next.start = end;
+            // What follows may expand to as much again.
+            if self.gather.expanded_bytes() > limits::BATCH_EXPANDED_BYTES_MAX / 2 {
+                return Ok(pieces);
+            }
         }
+    }
+
+    /// Whether the inputs read whole so far have so many series that no further one is taken. A
+    /// compacted one alone would only be written again.
+    fn ends_early(&mut self) -> Result<bool> {
+        let Piece { segment: whole, frame, start, .. } = self.source.next;
+        let series = self.writer.series();
+        if whole == 0 || (frame, start) != (0, 0) || series < limits::SEGMENT_SERIES_MAX {
+            return Ok(false);
+        }
+        if whole == 1 && self.inputs.first().is_some_and(|input| input.level > 0) {
+            self.source.reading = 0;
+            return Err(Error::limit(format!("{series} series are too many to merge")));
+        }
+        self.inputs.truncate(whole);
+        Ok(true)
     }
 
     /// Two blocks instead of one that is too large, or more.
@@ -190,10 +180,7 @@ impl Job {
         }
         for half in [first, second] {
             for piece in &half {
-                self.source.read(core, &self.inputs, piece.segment, piece.frame)?;
-                if let Some((_, _, header, view)) = &self.source.held {
-                    self.gather.add(header, view, piece.start..piece.end)?;
-                }
+                self.source.gather(core, &self.inputs, *piece, &mut self.gather)?;
             }
             match self.gather.finish() {
                 Ok(block) => self.writer.put(&block)?,
@@ -202,6 +189,11 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// The input that an error of this job is about, as far as it is about one.
+    pub(crate) fn reading(&self) -> Option<&SegmentRecord> {
+        self.inputs.get(self.source.reading.min(self.inputs.len().saturating_sub(1)))
     }
 
     /// Bytes of the inputs that were read, whole files only, and all of them.
@@ -213,15 +205,13 @@ impl Job {
 
     /// Makes the file durable and gives it its name; both are durable on return.
     pub(crate) fn finish(&mut self, core: &Core) -> Result<Output> {
-        self.writer.end()?;
-        self.writer.sync().map_err(unknown)?;
-        let finished = self.writer.finish()?;
-        core.storage.rename(&temporary(&self.name), &self.name, false).map_err(unknown)?;
-        core.storage.sync_dir().map_err(unknown)?;
         let (first, last) = (self.inputs.first(), self.inputs.last());
         let (Some(first), Some(last)) = (first, last) else {
             return Err(Error::closed("a job without inputs"));
         };
+        self.writer.end()?;
+        self.writer.sync().map_err(unknown)?;
+        let finished = self.writer.finish()?;
         let s = self.writer.summary;
         let record = SegmentRecord {
             segment_id: first.segment_id,
@@ -241,108 +231,10 @@ impl Job {
         let expected: u64 = self.inputs.iter().map(|r| r.events).sum();
         if record.events != expected {
             let what = format!("{} events of {expected} came out of a compaction", record.events);
-            return Err(Error::corrupt(what).in_file(&self.name));
+            return Err(Error::corrupt(what).in_file(&self.temporary));
         }
+        core.storage.rename(&self.temporary, &record.file_name(), false).map_err(unknown)?;
+        core.storage.sync_dir().map_err(unknown)?;
         Ok(Output { record, summary: s, sections: finished.sections })
-    }
-
-    /// Removes the job's file, under whatever name.
-    pub(crate) fn give_up(self, core: &Core) -> Result<()> {
-        let names = [temporary(&self.name), self.name];
-        drop((self.writer, self.source));
-        for entry in core.storage.list()? {
-            if names.contains(&entry.name) {
-                core.storage.remove(&entry.name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn temporary(name: &str) -> String {
-    format!("{name}.tmp")
-}
-
-impl Source {
-    /// Holds the frame of the next event; false behind the last one.
-    fn settle(&mut self, core: &Core, inputs: &[SegmentRecord]) -> Result<bool> {
-        loop {
-            let Piece { segment, frame, start, .. } = self.next;
-            if segment >= inputs.len() {
-                return Ok(false);
-            }
-            if !self.read(core, inputs, segment, frame)? {
-                self.next = Piece { segment: segment + 1, ..Piece::default() };
-                continue;
-            }
-            match &self.held {
-                Some((.., view)) if start < view.events() => return Ok(true),
-                _ => self.next = Piece { segment, frame: frame + 1, ..Piece::default() },
-            }
-        }
-    }
-
-    /// Reads a frame unless it is held; false if the segment has no such frame.
-    fn read(
-        &mut self,
-        core: &Core,
-        inputs: &[SegmentRecord],
-        segment: usize,
-        frame: usize,
-    ) -> Result<bool> {
-        if self.held.as_ref().is_some_and(|h| (h.0, h.1) == (segment, frame)) {
-            return Ok(true);
-        }
-        if self.opened.as_ref().is_none_or(|o| o.segment != segment) {
-            let Some(record) = inputs.get(segment) else { return Ok(false) };
-            self.opened = Some(Opened::open(core, record, segment)?);
-        }
-        let Some(opened) = &self.opened else { return Ok(false) };
-        let Some(entry) = opened.directory.frames.get(frame) else { return Ok(false) };
-        let (header, view) = opened.read(entry).map_err(|e| e.in_file(&opened.name))?;
-        self.held = Some((segment, frame, header, view));
-        Ok(true)
-    }
-}
-
-impl Opened {
-    fn open(core: &Core, record: &SegmentRecord, segment: usize) -> Result<Opened> {
-        let name = record.file_name();
-        let open = || {
-            let file = core.storage.open(&name, false)?;
-            let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
-            read_exact_at(&*file, 0, &mut bytes)?;
-            let header = SegmentHeader::decode(&bytes).map_err(|e| damaged(e, 0))?;
-            let tail = read_tail(&*file, record.file_length, &header)?;
-            let directory = read_directory(&*file, &tail)?;
-            Ok::<_, Error>((file, directory))
-        };
-        let (file, directory) = open().map_err(|e| e.in_file(&name))?;
-        let (base_position, salt) = (record.base_position, record.salt);
-        Ok(Opened { segment, name, base_position, salt, file, directory })
-    }
-
-    /// A frame's columns, all of it checked but for chunks, which are when they are read.
-    fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, BatchView)> {
-        let offset = entry.position.saturating_sub(self.base_position);
-        let mut bytes = vec![0; FRAME_HEADER_BYTES + entry.stored_length as usize];
-        read_exact_at(&*self.file, offset, &mut bytes)?;
-        let open = || {
-            let short = || Error::corrupt("a frame cut short");
-            let header = FrameHeader::decode(bytes.first_chunk().ok_or_else(short)?)?;
-            if header.salt != self.salt || header.position != entry.position {
-                return Err(Error::corrupt("the frame belongs elsewhere"));
-            }
-            let payload = Bytes::from(bytes).slice(FRAME_HEADER_BYTES..);
-            let view = match header.kind {
-                FrameKind::Block => BatchView::open_block(&header, payload)?,
-                _ if crc32(&payload) != header.payload_crc => {
-                    return Err(Error::corrupt("the payload's checksum is wrong"));
-                }
-                _ => BatchView::open(&header, &payload)?,
-            };
-            Ok((header, view))
-        };
-        open().map_err(|e| damaged(e, offset))
     }
 }

@@ -8,14 +8,21 @@
 //!    the new file instead of the inputs; the producer table is checkpointed before a log segment
 //!    goes. Inputs are unlinked when no snapshot pins them (MAN-1).
 //!
-//! Nothing that was acknowledged depends on a job until the manifest names its file: on a full disk,
-//! and where an input is damaged, the job is given up and tried again later.
+//! Nothing that was acknowledged depends on a job until the manifest names its file: where space is
+//! low the job is given up and tried again later; an input that cannot be read is planned around
+//! from then on, whatever is wrong with it, and its neighbours are compacted.
 
 mod job;
 mod planner;
+mod source;
+
+use std::collections::{HashSet, VecDeque};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::SegmentRecord;
+use crate::storage::remove_if_there;
 use crate::store::Next;
+use crate::store::maintenance::free_bytes_min;
 use crate::store::random::Random;
 use crate::store::state::{Core, Mode};
 use crate::time::SECOND_NS;
@@ -23,7 +30,7 @@ use crate::time::SECOND_NS;
 pub(crate) use job::Output;
 
 use job::{Job, Progress};
-use planner::plan;
+use planner::{Rules, plan};
 
 /// How far a job has come.
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +57,34 @@ const RETRY_NS: u64 = 30 * SECOND_NS as u64;
 pub(crate) struct Compactor {
     job: Option<Job>,
     random: Random,
-    /// The newest log segment that was seen, and when it was seen first.
-    newest: (u64, u64),
-    /// Since when log segments have been waiting.
-    waiting_since_ns: Option<u64>,
+    /// Log segments up to which id were there when.
+    seen: VecDeque<(u64, u64)>,
+    /// Salts of inputs that could not be read: planned around until the store is opened anew.
+    unreadable: HashSet<u64>,
+    /// Files of jobs given up that could not be removed yet.
+    leftovers: Vec<String>,
     not_before_ns: u64,
+}
+
+/// What came of looking for a job.
+enum Begun {
+    Job,
+    /// Nothing is left to do.
+    Nothing,
+    /// Retention has taken an input meanwhile: plan again.
+    Again,
 }
 
 impl Compactor {
     pub(crate) fn new(random: Random) -> Compactor {
-        Compactor { job: None, random, newest: (0, 0), waiting_since_ns: None, not_before_ns: 0 }
+        Compactor {
+            job: None,
+            random,
+            seen: VecDeque::new(),
+            unreadable: HashSet::new(),
+            leftovers: Vec::new(),
+            not_before_ns: 0,
+        }
     }
 
     /// One step; see the module. An error has poisoned the store.
@@ -71,83 +96,110 @@ impl Compactor {
         if now < self.not_before_ns {
             return Ok(Next::At(self.not_before_ns));
         }
-        match self.work(core, now) {
-            Ok(next) => Ok(next),
-            Err(error) if self.is_harmless(&error) => {
-                self.give_up(core).map_err(|e| core.poison(&e))?;
-                core.counters.add_compaction_failure();
-                self.not_before_ns = now.saturating_add(RETRY_NS);
-                Ok(Next::At(self.not_before_ns))
-            }
-            Err(error) => Err(core.poison(&error)),
+        let quiet = self.look(core, now);
+        match self.turn(core, quiet) {
+            Ok(true) => Ok(Next::Now),
+            Ok(false) => Ok(Next::At(now.saturating_add(CHECK_EVERY_NS))),
+            Err(error) => match self.failed(core, error) {
+                error if error.kind() == ErrorKind::Poisoned => Err(error),
+                _ => {
+                    self.not_before_ns = now.saturating_add(RETRY_NS);
+                    Ok(Next::At(self.not_before_ns))
+                }
+            },
         }
     }
 
-    /// Compacts until nothing is left to do, whether or not the store is quiet.
+    /// Compacts until nothing is left to do, whether or not the store is quiet. What cannot be read
+    /// is left out, and is the error in the end.
     pub(crate) fn run_to_end(&mut self, core: &Core, progress: CompactCallback<'_>) -> Result<()> {
+        let mut unreadable = None;
         loop {
             core.state().check_open()?;
-            if self.job.is_none() && !self.begin(core, true)? {
-                return Ok(());
+            match self.turn(core, true) {
+                Ok(false) => return unreadable.map_or(Ok(()), Err),
+                Ok(true) => {}
+                Err(error) => match self.failed(core, error) {
+                    error if is_of_input(&error) => drop(unreadable.get_or_insert(error)),
+                    error => return Err(error),
+                },
             }
             if let Some(job) = &self.job {
                 let (bytes, bytes_total) = job.progress();
                 progress(CompactProgress { bytes, bytes_total });
             }
-            if let Err(error) = self.advance(core) {
-                return Err(match self.is_harmless(&error) {
-                    true => self.give_up(core).err().unwrap_or(error),
-                    false => core.poison(&error),
-                });
-            }
         }
     }
 
-    /// A full disk or a damaged input concerns the job alone. Storage that fails does not, whatever
-    /// file it failed on.
-    fn is_harmless(&self, error: &Error) -> bool {
-        error.changed_nothing() || self.job.is_some() && error.kind() == ErrorKind::Corrupt
+    /// Goes on with the job, or begins one; false if there is none.
+    fn turn(&mut self, core: &Core, quiet: bool) -> Result<bool> {
+        if self.job.is_some() {
+            return self.advance(core).map(|()| true);
+        }
+        Ok(!matches!(self.begin(core, quiet)?, Begun::Nothing))
     }
 
-    fn work(&mut self, core: &Core, now: u64) -> Result<Next> {
-        if self.job.is_none() {
-            let quiet = self.look(core, now);
-            if !self.begin(core, quiet)? {
-                return Ok(Next::At(now.saturating_add(CHECK_EVERY_NS)));
-            }
+    /// What comes of an error: a full disk or an unreadable input concerns the job alone, which is
+    /// given up. Storage that fails under what is written does not: it poisons the store.
+    fn failed(&mut self, core: &Core, error: Error) -> Error {
+        let input = self.job.as_ref().filter(|_| is_of_input(&error)).and_then(Job::reading);
+        if input.is_none() && !error.changed_nothing() {
+            return core.poison(&error);
         }
-        self.advance(core).map(|()| Next::Now)
+        self.unreadable.extend(input.map(|record| record.salt));
+        core.counters.add_compaction_failure(&error);
+        match self.give_up(core) {
+            Ok(()) => error,
+            Err(error) => core.poison(&error),
+        }
     }
 
     /// Whether log segments should be compacted although they are few.
     fn look(&mut self, core: &Core, now: u64) -> bool {
-        let newest = core.maintenance().manifest().log_end.segment_id;
-        if newest != self.newest.0 {
-            self.newest = (newest, now);
-            self.waiting_since_ns.get_or_insert(now);
+        let (newest, waiting) = {
+            let maintenance = core.maintenance();
+            let manifest = maintenance.manifest();
+            let waits = |s: &&SegmentRecord| s.level == 0 && !self.unreadable.contains(&s.salt);
+            let oldest = manifest.segments.iter().find(waits).map(|s| s.segment_id);
+            (manifest.log_end.segment_id, oldest)
+        };
+        if self.seen.back().is_none_or(|seen| seen.0 != newest) {
+            self.seen.push_back((newest, now));
         }
+        // The last one stays: it says since when nothing has come.
+        while self.seen.len() > 1
+            && self.seen.front().is_some_and(|seen| waiting.is_none_or(|id| seen.0 < id))
+        {
+            self.seen.pop_front();
+        }
+        let since = |seen: Option<&(u64, u64)>| seen.map_or(now, |seen| seen.1);
         let silent = {
             let state = core.state();
             state.active.is_none() && state.ended.is_empty() && state.queue.is_empty()
         };
-        let waited = self.waiting_since_ns.is_some_and(|since| now >= since + WAIT_NS_MAX);
-        silent && now >= self.newest.1 + QUIET_NS || waited
+        let waited = waiting.is_some() && now >= since(self.seen.front()) + WAIT_NS_MAX;
+        silent && now >= since(self.seen.back()) + QUIET_NS || waited
     }
 
-    fn begin(&mut self, core: &Core, quiet: bool) -> Result<bool> {
-        let (records, plan) = {
+    fn begin(&mut self, core: &Core, quiet: bool) -> Result<Begun> {
+        self.remove_leftovers(core)?;
+        let (records, level) = {
             let maintenance = core.maintenance();
             let segments = &maintenance.manifest().segments;
-            let Some(plan) = plan(segments, quiet) else { return Ok(false) };
-            (segments.get(plan.inputs.clone()).unwrap_or_default().to_vec(), plan)
+            let (unreadable, retention) = (&self.unreadable, core.options.retention);
+            let rules = Rules { quiet, unreadable, retention };
+            let Some(plan) = plan(segments, &rules) else { return Ok(Begun::Nothing) };
+            (segments.get(plan.inputs).unwrap_or_default().to_vec(), plan.level)
         };
-        self.waiting_since_ns = None;
-        self.job = Job::begin(core, &records, plan.level, &mut self.random)?;
-        Ok(self.job.is_some())
+        check_space(core, records.iter().map(|record| record.file_length).sum())?;
+        self.job = Job::begin(core, &records, level, &mut self.random)?;
+        Ok(if self.job.is_some() { Begun::Job } else { Begun::Again })
     }
 
     fn advance(&mut self, core: &Core) -> Result<()> {
         let Some(job) = &mut self.job else { return Ok(()) };
+        // What is left of the disk is for ingest.
+        check_space(core, 0)?;
         if job.step(core)? == Progress::More {
             return Ok(());
         }
@@ -164,9 +216,37 @@ impl Compactor {
 
     /// Gives the job up: its file goes, the inputs stay.
     pub(crate) fn give_up(&mut self, core: &Core) -> Result<()> {
-        match self.job.take() {
-            Some(job) => job.give_up(core),
-            None => Ok(()),
+        let Some(Job { temporary, .. }) = self.job.take() else { return Ok(()) };
+        self.leftovers.push(temporary);
+        match self.remove_leftovers(core) {
+            // They go later; what is left at a stop goes at the next open.
+            Err(error) if error.changed_nothing() => Ok(()),
+            outcome => outcome,
         }
     }
+
+    fn remove_leftovers(&mut self, core: &Core) -> Result<()> {
+        while let Some(name) = self.leftovers.last() {
+            remove_if_there(&*core.storage, name)?;
+            self.leftovers.pop();
+        }
+        Ok(())
+    }
+}
+
+/// `Full` unless so many bytes can be written before ingest has to stop for want of space.
+fn check_space(core: &Core, bytes: u64) -> Result<()> {
+    let low = core.state().space_low;
+    let needed = bytes.saturating_add(free_bytes_min(&core.options));
+    let free = if bytes > 0 { core.storage.free_bytes()? } else { None };
+    if !low && free.is_none_or(|free| free >= needed) {
+        return Ok(());
+    }
+    let what = format!("compaction leaves what is free to ingest, and needs {bytes} bytes more");
+    Err(Error::new(ErrorKind::Full, what))
+}
+
+/// Whether an error of a running job says that an input cannot be compacted.
+fn is_of_input(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Limit)
 }
