@@ -129,7 +129,8 @@ impl Job {
             raw += view.raw_bytes() * (end - start) / view.events().max(1);
             let goes_on = next_sequence.is_none_or(|next| next == sequence);
             let fits = self.gather.fits(view) && raw <= limits::BATCH_RAW_BYTES_MAX;
-            if !pieces.is_empty() && !(goes_on && fits) {
+            let may_follow = goes_on && fits;
+            if !pieces.is_empty() && !may_follow {
                 return Ok(pieces);
             }
             let piece = Piece { segment: *segment, frame: *frame, start, end };
