@@ -1,6 +1,10 @@
 //! Queries answer what a plain walk over all events answers: random questions over random events,
 //! in sealed and active segments, both orders, page by page, while events keep arriving.
 //!
+//! Every second question is asked once more of a copy whose segments were compacted one after
+//! another, as are those about traces, series, values and dependencies: whole events, pages, units of
+//! a scan and counts are the same before and after (CMP-1).
+//!
 //! `ANNAL_QUERIES` sets how many questions are asked (default 20,000).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that damages files")]
 
@@ -8,6 +12,8 @@
 mod aggregates;
 #[path = "query_answers/events.rs"]
 mod events;
+#[path = "query_answers/fixture.rs"]
+mod fixture;
 #[path = "query_answers/naive.rs"]
 mod naive;
 #[path = "query_answers/questions.rs"]
@@ -19,71 +25,15 @@ use std::sync::atomic::AtomicBool;
 
 use annal::event::{Attribute, Event, Signal, Value};
 use annal::query::{By, Catalog, Cursor, Expr, Order, Query, ScanUnit};
-use annal::storage::MemoryStorage;
-use annal::time::SystemClock;
 use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp, limits};
 use events::{Random, random_event};
+use fixture::Fixture;
 
 /// Source, type and minute.
 type Group = (Option<String>, Option<String>, Option<i64>);
 
 /// Pages that are asked of one question.
 const PAGES_MAX: usize = 8;
-
-/// A store and all that it was given, with sequences.
-struct Fixture {
-    store: Store,
-    events: Vec<Event>,
-}
-
-impl Fixture {
-    fn new() -> Fixture {
-        let options = Options { segment_bytes: 64 << 10, ..Options::new("unused") };
-        let storage = Arc::new(MemoryStorage::new());
-        let (store, _) = Store::open_with(storage, Arc::new(SystemClock::new()), options).unwrap();
-        Fixture { store, events: Vec::new() }
-    }
-
-    /// A store with events in several segments, the last one active.
-    fn filled(random: &mut Random, batches: usize) -> Fixture {
-        let mut fixture = Fixture::new();
-        for number in 0..batches {
-            let count = 1 + random.below(60);
-            fixture.append(random, count, number);
-        }
-        fixture
-    }
-
-    fn append(&mut self, random: &mut Random, count: usize, number: usize) {
-        self.append_all((0..count).map(|_| random_event(random, number)).collect());
-    }
-
-    fn append_all(&mut self, mut events: Vec<Event>) {
-        let mut builder = BatchBuilder::new();
-        events.iter().for_each(|e| builder.push(e).unwrap());
-        let ack = self.store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
-        let first = ack.first_sequence.unwrap();
-        (events.iter_mut().zip(first..)).for_each(|(event, sequence)| event.sequence = sequence);
-        self.events.extend(events);
-    }
-
-    /// Number of all events.
-    fn count(snapshot: &Snapshot) -> u64 {
-        let counts = snapshot.count(&Query::default(), By::default()).unwrap().counts;
-        counts.iter().map(|c| c.count).sum()
-    }
-
-    /// What a query matches, in its order.
-    fn expected(&self, query: &Query) -> Vec<&Event> {
-        let mut events: Vec<&Event> =
-            self.events.iter().filter(|e| naive::matches(query, e)).collect();
-        events.sort_by_key(|e| (e.time, e.sequence));
-        if query.order == Order::Newest {
-            events.reverse();
-        }
-        events
-    }
-}
 
 fn questions() -> usize {
     std::env::var("ANNAL_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
@@ -148,40 +98,49 @@ fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
 }
 
 #[test]
-fn random_queries_answer_what_a_plain_walk_answers() {
+fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction() {
     let mut random = Random(0x5eed);
     let stores = questions().div_ceil(500);
     let (mut matched, mut most) = (0, 0);
     for round in 0..stores {
         let fixture = Fixture::filled(&mut random, 40);
-        let snapshot = fixture.store.snapshot();
-        assert!(snapshot.segments().len() > 2, "{} segments", snapshot.segments().len());
+        let compacted = fixture.compacted();
+        let snapshots = [fixture.store.snapshot(), compacted.store.snapshot()];
+        assert!(snapshots.iter().all(|s| s.segments().len() > 2), "few segments");
         for number in 0..questions().min(500) {
             // However slow the machine: what is asked is whether the answer is right.
             let query = questions::random_query(&mut random, &fixture.events);
             let query = Query { deadline_ms: u64::MAX, ..query };
-            let what = format!("store {round}, question {number}: {query:?}");
             let expected = fixture.expected(&query);
             matched += usize::from(!expected.is_empty());
             most = most.max(expected.len());
-            let (found, whole) = pages(&snapshot, &query);
-            let mut sorted = sequences(&expected);
-            let wanted = if whole { &sorted[..] } else { &sorted[..found.len()] };
-            assert_eq!(found, wanted, "{what}");
-            sorted.sort_unstable();
-            assert_eq!(scanned_by_units(&snapshot, &query), sorted, "{what}");
             let bits = random.below(8);
             let by = By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
-            let counted: BTreeMap<_, _> = (snapshot.count(&query, by).unwrap().counts)
-                .into_iter()
-                .map(|c| ((c.source, c.event_type, c.minute.map(|m| m.0)), c.count))
-                .collect();
-            assert_eq!(counted, counts(&expected, by), "{what} by {by:?}");
+            // The log is asked everything, its compacted copy every second question.
+            for (snapshot, form) in snapshots.iter().zip(["log", "copy"]).take(1 + number % 2) {
+                let what = format!("store {round}, {form}, question {number}: {query:?} by {by:?}");
+                check(snapshot, &query, by, &expected, &what);
+            }
         }
     }
     // Questions that never match, or always, would test little.
     assert!(matched * 5 > questions(), "only {matched} questions matched anything");
     assert!(most > 200, "no question matched more than {most} events");
+}
+
+/// All pages, all units of a scan, and the counts of a query.
+fn check(snapshot: &Snapshot, query: &Query, by: By, expected: &[&Event], what: &str) {
+    let (found, whole) = pages(snapshot, query);
+    let mut sorted = sequences(expected);
+    let wanted = if whole { &sorted[..] } else { &sorted[..found.len()] };
+    assert_eq!(found, wanted, "{what}");
+    sorted.sort_unstable();
+    assert_eq!(scanned_by_units(snapshot, query), sorted, "{what}");
+    let counted: BTreeMap<_, _> = (snapshot.count(query, by).unwrap().counts)
+        .into_iter()
+        .map(|c| ((c.source, c.event_type, c.minute.map(|m| m.0)), c.count))
+        .collect();
+    assert_eq!(counted, counts(expected, by), "{what}");
 }
 
 #[test]
@@ -214,16 +173,18 @@ fn pages_neither_repeat_nor_skip_while_events_arrive() {
 fn an_event_is_found_by_its_sequence_and_nothing_by_others() {
     let mut random = Random(7);
     let fixture = Fixture::filled(&mut random, 30);
-    let snapshot = fixture.store.snapshot();
-    for event in &fixture.events {
-        let found = snapshot.event(event.sequence).unwrap().unwrap();
-        assert_eq!((found.sequence, found.time), (event.sequence, event.time));
-        assert_eq!(found.event_type, event.event_type);
-        assert_eq!(found.body, event.body);
-        assert_eq!(found.links, event.links);
-    }
-    for none in [snapshot.next_sequence(), u64::MAX] {
-        assert!(snapshot.event(none).unwrap().is_none());
+    for fixture in [&fixture.compacted(), &fixture] {
+        let snapshot = fixture.store.snapshot();
+        for event in &fixture.events {
+            let found = snapshot.event(event.sequence).unwrap().unwrap();
+            assert_eq!((found.sequence, found.time), (event.sequence, event.time));
+            assert_eq!(found.event_type, event.event_type);
+            assert_eq!(found.body, event.body);
+            assert_eq!(found.links, event.links);
+        }
+        for none in [snapshot.next_sequence(), u64::MAX] {
+            assert!(snapshot.event(none).unwrap().is_none());
+        }
     }
 }
 
@@ -231,20 +192,22 @@ fn an_event_is_found_by_its_sequence_and_nothing_by_others() {
 fn a_trace_is_whole_ordered_and_read_through_its_filters() {
     let mut random = Random(8);
     let fixture = Fixture::filled(&mut random, 30);
-    let snapshot = fixture.store.snapshot();
-    for id in events::trace_ids() {
-        let query = Query::default().trace(id).order(Order::Oldest);
-        let answer = snapshot.trace(id).unwrap();
-        let found: Vec<u64> = answer.events.iter().map(|e| e.sequence).collect();
-        assert_eq!(found, sequences(&fixture.expected(&query)));
-        assert!(!answer.truncated);
+    for fixture in [&fixture.compacted(), &fixture] {
+        let snapshot = fixture.store.snapshot();
+        for id in events::trace_ids() {
+            let query = Query::default().trace(id).order(Order::Oldest);
+            let answer = snapshot.trace(id).unwrap();
+            let found: Vec<u64> = answer.events.iter().map(|e| e.sequence).collect();
+            assert_eq!(found, sequences(&fixture.expected(&query)));
+            assert!(!answer.truncated);
+        }
+        let unknown = annal::TraceId([0xee; 16]);
+        let answer = snapshot.trace(unknown).unwrap();
+        assert!(answer.events.is_empty());
+        // The filters know about one in a hundred wrongly.
+        let frames_read = answer.scanned.frames - answer.scanned.frames_pruned;
+        assert!(frames_read <= 3, "{:?}", answer.scanned);
     }
-    let unknown = annal::TraceId([0xee; 16]);
-    let answer = snapshot.trace(unknown).unwrap();
-    assert!(answer.events.is_empty());
-    // The filters know about one in a hundred wrongly.
-    let frames_read = answer.scanned.frames - answer.scanned.frames_pruned;
-    assert!(frames_read <= 3, "{:?}", answer.scanned);
 }
 
 #[test]

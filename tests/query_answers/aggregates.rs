@@ -16,15 +16,16 @@ fn all_of(snapshot: &Snapshot, query: &Query) -> Vec<Event> {
     snapshot.query(&query).unwrap().events
 }
 
-/// A store, and many questions about it.
+/// A store, and many questions about it; every second one is asked of its compacted copy.
 fn ask(seed: u64, questions: usize, mut check: impl FnMut(&mut Random, &Snapshot, Query)) {
     let mut random = Random(seed);
     for _ in 0..questions.div_ceil(100) {
         let fixture = Fixture::filled(&mut random, 30);
-        let snapshot = fixture.store.snapshot();
-        for _ in 0..questions.min(100) {
+        let compacted = fixture.compacted();
+        let snapshots = [fixture.store.snapshot(), compacted.store.snapshot()];
+        for number in 0..questions.min(100) {
             let query = questions::random_query(&mut random, &fixture.events);
-            check(&mut random, &snapshot, query);
+            check(&mut random, &snapshots[number % 2], query);
         }
     }
 }
