@@ -3,6 +3,9 @@
 use annal::query::{By, Count, Order};
 use annal::{Event, Query, Snapshot, TimeRange, Timestamp, TraceId};
 
+/// Questions of all that are asked if a few must do.
+pub(crate) const FEW: usize = 3;
+
 /// Parts of the time between first and last event that are asked for one by one.
 const PARTS: i64 = 8;
 
@@ -42,8 +45,8 @@ impl Questions {
     }
 
     /// One answer or error for each question, asked as the iterator goes: damage to what one of them
-    /// needs says nothing about the others. The first few read every event, one column, one trace;
-    /// `all` are those and more.
+    /// needs says nothing about the others. The last few read every event, one column, one trace;
+    /// `all` are more, those of the smallest parts first.
     pub(crate) fn ask<'a>(
         &'a self,
         snapshot: &'a Snapshot,
@@ -56,31 +59,34 @@ impl Questions {
             ask(move || snapshot.count(&query, by).map(|answer| Answer::Counts(answer.counts)))
         };
         let slow = Query::default().filter("duration > 500ms").expect("an expression");
-        let mut questions = vec![
-            events(Query::default().limit(usize::MAX)),
-            counts(slow.clone(), By { source: true, ..By::default() }),
-            ask(|| snapshot.trace(self.trace).map(|answer| Answer::Events(answer.events))),
-        ];
+        let mut questions = Vec::new();
         if all {
-            let by = By { source: true, event_type: true, minute: true };
-            questions.extend([
-                events(Query::new(self.ranges[3]).order(Order::Oldest).limit(usize::MAX)),
-                events(slow.clone().limit(3)),
-                counts(Query::default(), By::default()),
-                counts(Query::default(), by),
-                ask(|| snapshot.event(self.sequence).map(|e| Answer::Events(Vec::from_iter(e)))),
-                ask(move || snapshot.find_traces(&slow, 5).map(|found| Answer::Traces(found.ids))),
-                ask(|| {
-                    let sources = snapshot.sources()?.into_iter();
-                    Ok(Answer::Sources(sources.map(|(name, t)| (name, t.events)).collect()))
-                }),
-            ]);
             for segment in snapshot.segments() {
                 let frames =
                     |range| ask(move || segment.frames_overlapping(range).map(Answer::Frames));
                 questions.extend(self.ranges.iter().map(frames));
             }
+            let by = By { source: true, event_type: true, minute: true };
+            let traces = slow.clone();
+            questions.extend([
+                ask(|| {
+                    let sources = snapshot.sources()?.into_iter();
+                    Ok(Answer::Sources(sources.map(|(name, t)| (name, t.events)).collect()))
+                }),
+                events(Query::new(self.ranges[3]).order(Order::Oldest).limit(usize::MAX)),
+                events(slow.clone().limit(3)),
+                counts(Query::default(), By::default()),
+                counts(Query::default(), by),
+                ask(|| snapshot.event(self.sequence).map(|e| Answer::Events(Vec::from_iter(e)))),
+                ask(move || snapshot.find_traces(&traces, 5).map(|f| Answer::Traces(f.ids))),
+            ]);
         }
+        let few: [Question<'a>; FEW] = [
+            events(Query::default().limit(usize::MAX)),
+            counts(slow, By { source: true, ..By::default() }),
+            ask(|| snapshot.trace(self.trace).map(|answer| Answer::Events(answer.events))),
+        ];
+        questions.extend(few);
         questions.into_iter().map(|question| question())
     }
 }
