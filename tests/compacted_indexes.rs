@@ -157,3 +157,18 @@ fn blocks_without_a_value_are_not_read_and_no_event_is_missed() {
         assert!(read <= blocks_max * 8_192, "{text}: {read} events");
     }
 }
+
+#[test]
+fn a_scan_unit_of_a_file_that_compaction_replaced_asks_to_be_planned_anew() {
+    let store = store();
+    let query = Query::default();
+    let units = store.snapshot().plan(&query).unwrap();
+    store.compact().unwrap();
+    let after = store.snapshot();
+    for unit in units {
+        // As of a segment that still grew when it was planned.
+        let unit = annal::query::ScanUnit { digest: None, ..unit };
+        let error = after.scan(&unit, &query).err().unwrap();
+        assert_eq!(error.kind(), annal::ErrorKind::Invalid, "{error}");
+    }
+}

@@ -136,7 +136,8 @@ fn find<S: Segment>(
 
 impl Kept {
     fn keep(&mut self, frame: u32, header: FrameHeader, view: Arc<BatchView>) {
-        let bytes = header.raw_length as usize;
+        // A block decompresses as much while its events are made.
+        let bytes = view.raw_bytes();
         if self.bytes + bytes <= KEPT_BYTES_MAX {
             self.bytes += bytes;
             self.views.insert(frame, (header, view));
@@ -234,7 +235,7 @@ fn make_of_frame<S: Segment>(
             return Ok(None);
         };
         guard.scanned.bytes_read += u64::from(entry.stored_length);
-        if kept.bytes + header.raw_length as usize > KEPT_BYTES_MAX {
+        if kept.bytes + view.raw_bytes() > KEPT_BYTES_MAX {
             kept.views.clear();
             kept.bytes = 0;
         }

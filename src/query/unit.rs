@@ -175,6 +175,10 @@ pub(super) fn scan<'a, S: Segment>(
     let place = source.segments.iter().position(|s| s.id() == unit.segment_id);
     let segments = place.and_then(|p| source.segments.get(p..=p));
     let segments = segments.ok_or_else(|| gone("the scan unit's segment is not here any more"))?;
+    // A compacted segment has the id of a log segment that it stands for.
+    if segments.iter().any(|s| s.file_name() != unit.file) {
+        return Err(gone("the scan unit's file is not here any more"));
+    }
     if segments.iter().any(|s| unit.digest.is_some_and(|d| s.digest().is_some_and(|o| o != d))) {
         return Err(gone("the scan unit's file has changed"));
     }
