@@ -1,9 +1,9 @@
 //! A compacted segment that the manifest names: one block, its head and the chunks of its columns as
 //! they come, and every length and checksum around them right.
 //!
-//! An input is a byte of flags, the length of the head's beginning (up to the number of columns), that
-//! beginning, and the columns: a byte of flags, the length of what the head says of it (one byte),
-//! the lengths of body and tail (two bytes each), and the three.
+//! An input is a byte of flags, the length of the head's beginning (up to the number of columns),
+//! that beginning, and the columns: a byte of flags, the length of what the head says of it (one
+//! byte), the lengths of body and tail (two bytes each), and the three.
 
 use annal::codec::{Cursor, crc32, put_varint};
 use annal::column::{BatchView, Gather};

@@ -1,8 +1,9 @@
 //! One column in one encoding, without the checksums, compression and counts around it.
 //!
-//! An input is a code of an encoding, a number of values, the length of the tail, tail and body. Every
-//! decoder is asked: those of other encodings refuse. What one takes has as many values as were asked
-//! for, and leads back to them when it is encoded anew. A code that is none stands for a presence.
+//! An input is a code of an encoding, a number of values, the length of the tail, tail and body.
+//! Every decoder is asked: those of other encodings refuse. What one takes has as many values as were
+//! asked for, and leads back to them when it is encoded anew. A code that is none stands for a
+//! presence.
 
 use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
 

@@ -1,5 +1,5 @@
-//! The values of one column in their encoding, without a payload around them: what fuzzing and benches
-//! take the encodings by.
+//! The values of one column in their encoding, without a payload around them: what fuzzing and
+//! benches take the encodings by.
 //!
 //! Batches and blocks hold the same bytes and read them with the same functions; there the directory
 //! says how many values a column has, here the caller does.
