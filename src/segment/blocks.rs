@@ -63,7 +63,7 @@ impl BlockWriter {
         header.salt = self.header.salt;
         header.segment_id = self.header.segment_id;
         header.position = self.summary.end_position;
-        let traces = TraceFilter::of(&block.summary.trace_hashes);
+        let traces = TraceFilter::of_block(&block.summary.trace_hashes);
         let entry = self.builder.entry(&header, &block.summary.series, traces);
         self.summary.add(&entry);
         self.builder.push(entry);

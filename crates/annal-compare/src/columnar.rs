@@ -278,7 +278,7 @@ impl Parquet {
             let wanted: Vec<usize> = here.iter().map(|found| found.2).collect();
             answer.extend(here.into_iter().copied().zip(self.rows(group, &wanted)?));
         }
-        answer.sort_by(|a, b| b.0.cmp(&a.0));
+        answer.sort_by_key(|found| std::cmp::Reverse(found.0));
         Ok(Answer::Rows(answer.into_iter().map(|(_, row)| row).collect()))
     }
 
