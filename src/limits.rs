@@ -37,6 +37,10 @@ limits! {
     BLOCK_RAW_BYTES_MAX: usize = 32 << 20;
     /// Series of a compacted segment after which its job takes no further input: they are in memory.
     SEGMENT_SERIES_MAX: usize = 65_536;
+    /// Attributes that a compacted segment lists; one with more has no index of them.
+    ATTRIBUTES_LISTED_MAX: usize = 4_096;
+    /// Minutes, each of one source, that a compacted segment knows: one with more has them read.
+    MINUTE_CELLS_MAX: usize = 1 << 18;
     /// Bytes of one request after decompression: OTLP's recommendation.
     REQUEST_BYTES_MAX: usize = 64 << 20;
     /// Attributes of one event, its resource, its scope, a link or a span event, each.

@@ -134,9 +134,9 @@ impl BatchView {
         BatchView { held, directory, metered: Metered::default() }.checked(header)
     }
 
-    /// Puts what it holds, now and later, on a meter.
-    pub(crate) fn metered(mut self, meter: &Arc<Meter>) -> BatchView {
-        self.metered = Metered::new(meter.clone(), self.memory_bytes());
+    /// Puts what it holds, now and later, on a meter; of the file's bytes `own_bytes` are held, too.
+    pub(crate) fn metered(mut self, meter: &Arc<Meter>, own_bytes: usize) -> BatchView {
+        self.metered = Metered::new(meter.clone(), self.memory_bytes() + own_bytes);
         if let Held::Chunks(chunks) = &mut self.held {
             chunks.meter(meter);
         }

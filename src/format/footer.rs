@@ -32,9 +32,9 @@ pub const SECTION_DIRECTORY: u16 = 2;
 pub const SECTION_TIME_INDEX: u16 = 3;
 /// Kind of the section with the totals per series of a compacted segment: optional.
 pub const SECTION_SERIES: u16 = 4;
-/// Totals per source and minute of a compacted segment.
+/// Totals per source and minute of a compacted segment: optional.
 pub const SECTION_MINUTES: u16 = 5;
-/// Attributes of a compacted segment, block by block.
+/// Attributes of a compacted segment, block by block: optional.
 pub const SECTION_ATTRIBUTES: u16 = 6;
 
 /// How inspection names what a section holds; `None` for a kind that this build does not know.
@@ -44,7 +44,9 @@ pub fn section_name(kind: u16) -> Option<&'static str> {
         SECTION_SUMMARY => "summary",
         SECTION_DIRECTORY => "directory with trace filters",
         SECTION_TIME_INDEX => "time index",
-        SECTION_SERIES => "series",
+        SECTION_SERIES => "totals per series",
+        SECTION_MINUTES => "minutes per source",
+        SECTION_ATTRIBUTES => "attributes",
         _ => return None,
     })
 }

@@ -10,7 +10,7 @@
 //! Blocks stand behind a table of offsets, so that one is read without the others.
 //! `storage-format.md`, "Attributes section".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::codec::{Cursor, put_varint};
@@ -18,8 +18,6 @@ use crate::error::{Error, Result};
 use crate::index::filter;
 use crate::limits;
 
-/// Attributes that a segment may list; one with more has no such section.
-pub const ATTRIBUTES_LISTED_MAX: usize = 4_096;
 /// One value is spent for so many events of a block.
 const EVENTS_PER_VALUE: usize = 5;
 
@@ -103,7 +101,7 @@ impl AttributesBuilder {
     pub fn push(&mut self, block: &BlockAttributes) {
         let mut present = Vec::with_capacity(block.present.len());
         for (id, covered) in &block.present {
-            if self.ids.len() > ATTRIBUTES_LISTED_MAX {
+            if self.ids.len() > limits::ATTRIBUTES_LISTED_MAX {
                 return;
             }
             let next = self.ids.len();
@@ -121,7 +119,7 @@ impl AttributesBuilder {
     /// The section's bytes; `None` if the segment has too many attributes.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
-        if self.ids.len() > ATTRIBUTES_LISTED_MAX {
+        if self.ids.len() > limits::ATTRIBUTES_LISTED_MAX {
             return None;
         }
         let mut out = Vec::new();
@@ -163,10 +161,16 @@ pub struct AttributeFilters<B> {
     ends: Range<usize>,
 }
 
+/// An attribute of a segment, and what stands for a value of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought {
+    number: usize,
+    hash: Option<u64>,
+}
+
 /// What a segment knows of one of its blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockFilter<'a> {
-    ids: &'a [AttributeId],
     present: &'a [u8],
     covered: &'a [u8],
     words: &'a [u8],
@@ -177,7 +181,7 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
     pub fn new(bytes: B) -> Result<AttributeFilters<B>> {
         let all = bytes.as_ref();
         let mut c = Cursor::new(all);
-        let count = c.length(ATTRIBUTES_LISTED_MAX, "attributes of a segment")?;
+        let count = c.length(limits::ATTRIBUTES_LISTED_MAX, "attributes of a segment")?;
         let mut ids: Vec<AttributeId> = Vec::with_capacity(count.min(c.remaining() / 3));
         for _ in 0..count {
             let (table, value_type) = (c.u8()?, c.u8()?);
@@ -185,6 +189,10 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
             let key = std::str::from_utf8(c.take(length)?);
             let key = key.map_err(|_| Error::invalid("a key is not UTF-8"))?.to_owned();
             ids.push(AttributeId { table, value_type, key });
+        }
+        let mut seen = HashSet::with_capacity(ids.len());
+        if !ids.iter().all(|id| seen.insert(id)) {
+            return Err(c.error("an attribute is listed twice"));
         }
         let blocks = c.length(c.remaining() / 4, "blocks of a segment")?;
         let start = all.len() - c.remaining();
@@ -209,6 +217,13 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
         self.ends.len() / 4
     }
 
+    /// An attribute, and maybe a value, as blocks are asked for it; `None` if no block has it.
+    #[must_use]
+    pub fn seek(&self, id: &AttributeId, value: Option<&[u8]>) -> Option<Sought> {
+        let number = self.ids.iter().position(|known| known == id)?;
+        Some(Sought { number, hash: value.map(|value| id.hash(value)) })
+    }
+
     /// What is known of a block; `None` if there is no such block.
     #[must_use]
     pub fn block(&self, index: usize) -> Option<BlockFilter<'_>> {
@@ -223,7 +238,7 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
         let bitmap_bytes = self.ids.len().div_ceil(8);
         let (present, rest) = block.split_at_checked(bitmap_bytes)?;
         let (covered, words) = rest.split_at_checked(bitmap_bytes)?;
-        Some(BlockFilter { ids: &self.ids, present, covered, words })
+        Some(BlockFilter { present, covered, words })
     }
 }
 
@@ -231,12 +246,12 @@ impl BlockFilter<'_> {
     /// Whether an event of the block may have this attribute; with a value, whether it may have
     /// this value. False is certain.
     #[must_use]
-    pub fn may_contain(&self, id: &AttributeId, value: Option<&[u8]>) -> bool {
-        let Some(number) = self.ids.iter().position(|known| known == id) else { return false };
-        let bit = |of: &[u8]| of.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
-        match value {
+    pub fn may_contain(&self, sought: Sought) -> bool {
+        let at = sought.number;
+        let bit = |of: &[u8]| of.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+        match sought.hash {
             _ if !bit(self.present) => false,
-            Some(value) if bit(self.covered) => filter::bytes_contain(self.words, id.hash(value)),
+            Some(hash) if bit(self.covered) => filter::bytes_contain(self.words, hash),
             _ => true,
         }
     }
@@ -276,16 +291,19 @@ mod tests {
         let mut wrong = 0;
         for block in 0..3 {
             let filter = filters.block(block).unwrap();
+            let may = |id: &AttributeId, value: Option<&[u8]>| {
+                filters.seek(id, value).is_some_and(|sought| filter.may_contain(sought))
+            };
             for n in 0..100 {
                 let has = |of: usize| format!("u-{of}-{n}");
-                assert!(filter.may_contain(&id("user"), Some(has(block).as_bytes())));
+                assert!(may(&id("user"), Some(has(block).as_bytes())));
                 let other = has((block + 1) % 3);
-                wrong += usize::from(filter.may_contain(&id("user"), Some(other.as_bytes())));
+                wrong += usize::from(may(&id("user"), Some(other.as_bytes())));
             }
-            assert!(filter.may_contain(&id("request"), Some(b"of too many to be covered")));
-            assert_eq!(filter.may_contain(&id("port"), Some(b"1")), block == 1);
-            assert_eq!(filter.may_contain(&id("port"), None), block == 1);
-            assert!(!filter.may_contain(&id("nowhere"), None));
+            assert!(may(&id("request"), Some(b"of too many to be covered")));
+            assert_eq!(may(&id("port"), Some(b"1")), block == 1);
+            assert_eq!(may(&id("port"), None), block == 1);
+            assert!(!may(&id("nowhere"), None));
         }
         assert!(wrong < 20, "{wrong} of 300");
     }
@@ -317,7 +335,7 @@ mod tests {
     #[test]
     fn a_segment_of_too_many_attributes_has_no_section() {
         let mut builder = AttributesBuilder::default();
-        for n in 0..=ATTRIBUTES_LISTED_MAX {
+        for n in 0..=limits::ATTRIBUTES_LISTED_MAX {
             let present = vec![(id(&format!("k{n}")), false)];
             builder.push(&BlockAttributes { present, hashes: Vec::new() });
         }

@@ -119,12 +119,12 @@ impl Histogram {
 
     /// Reads the buckets that [`Histogram::encode`] wrote; what comes of it is for
     /// [`Histogram::decode_counts`].
-    pub fn decode_buckets(cursor: &mut Cursor<'_>) -> Result<(u64, Vec<u64>)> {
+    pub fn decode_buckets(cursor: &mut Cursor<'_>, buckets_max: usize) -> Result<(u64, Vec<u64>)> {
         let zeros = cursor.varint()?;
         if zeros > COUNT_MAX {
             return Err(cursor.error("a histogram counts more than can be stored"));
         }
-        let length = cursor.length(BUCKETS.min(cursor.remaining()), "buckets of a histogram")?;
+        let length = cursor.length(BUCKETS.min(buckets_max), "buckets of a histogram")?;
         let mut cells = Vec::with_capacity(length);
         let mut next = 0;
         for _ in 0..length {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Histogram> {
-        let buckets = Histogram::decode_buckets(cursor)?;
+        let buckets = Histogram::decode_buckets(cursor, BUCKETS)?;
         Histogram::decode_counts(buckets, cursor)
     }
 

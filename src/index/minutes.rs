@@ -13,9 +13,6 @@ use crate::limits;
 
 /// Nanoseconds of a minute.
 pub const MINUTE_NS: i64 = 60_000_000_000;
-/// Cells that a segment may have: events far apart in time make many. One with more has no such
-/// section.
-pub const MINUTE_CELLS_MAX: usize = 1 << 18;
 
 /// What happened at a source in a minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,9 +77,11 @@ pub fn encode_minutes(minutes: &Minutes) -> Vec<u8> {
     out
 }
 
-/// Reads what [`encode_minutes`] wrote, cell by cell: source, number of the minute, what happened.
+/// Reads what [`encode_minutes`] wrote of a segment of so many events, cell by cell: source, number
+/// of the minute, what happened.
 pub fn decode_minutes<'a>(
     bytes: &'a [u8],
+    events_all: u64,
     mut each: impl FnMut(&'a str, i64, Minute),
 ) -> Result<()> {
     let mut c = Cursor::new(bytes);
@@ -99,8 +98,9 @@ pub fn decode_minutes<'a>(
         }
         named.push((name, cells));
         total += cells;
-        if total > MINUTE_CELLS_MAX {
-            return Err(c.error(format!("more than {MINUTE_CELLS_MAX} cells")));
+        let max = limits::MINUTE_CELLS_MAX;
+        if total > max {
+            return Err(c.error(format!("more than {max} cells")));
         }
     }
     let mut numbers = Vec::with_capacity(total.min(c.remaining()));
@@ -118,8 +118,15 @@ pub fn decode_minutes<'a>(
     }
     let mut varints = || (0..total).map(|_| c.varint()).collect::<Result<Vec<u64>>>();
     let (events, errors) = (varints()?, varints()?);
-    let heads =
-        (0..total).map(|_| Histogram::decode_buckets(&mut c)).collect::<Result<Vec<_>>>()?;
+    let sum = events.iter().try_fold(0_u64, |sum, events| sum.checked_add(*events));
+    if sum != Some(events_all) {
+        return Err(c.error("minutes have other events than the segment"));
+    }
+    // A histogram has no more buckets than its minute has events: that bounds all of them.
+    let heads = events
+        .iter()
+        .map(|events| Histogram::decode_buckets(&mut c, usize::try_from(*events).unwrap_or(0)))
+        .collect::<Result<Vec<_>>>()?;
     let names = named.iter().flat_map(|(name, cells)| std::iter::repeat_n(*name, *cells));
     let cells = names.zip(numbers).zip(events).zip(errors).zip(heads);
     for ((((source, number), events), errors), head) in cells {
@@ -157,19 +164,23 @@ mod tests {
         let minutes = sample();
         let bytes = encode_minutes(&minutes);
         let mut read = Minutes::new();
-        decode_minutes(&bytes, |source, number, minute| {
+        decode_minutes(&bytes, 1_000, |source, number, minute| {
             read.entry(source.to_owned()).or_default().insert(number, minute);
         })
         .unwrap();
         assert_eq!(read, minutes);
         assert_eq!(cells(&read), 12);
         for length in 0..bytes.len() {
-            assert!(decode_minutes(&bytes[..length], |_, _, _| {}).is_err(), "{length} bytes");
+            assert!(
+                decode_minutes(&bytes[..length], 1_000, |_, _, _| {}).is_err(),
+                "{length} bytes"
+            );
         }
         let mut wrong = minutes.clone();
         wrong.get_mut("pay").unwrap().get_mut(&0).unwrap().errors = 1_000;
-        assert!(decode_minutes(&encode_minutes(&wrong), |_, _, _| {}).is_err());
+        assert!(decode_minutes(&encode_minutes(&wrong), 1_000, |_, _, _| {}).is_err());
+        assert!(decode_minutes(&bytes, 999, |_, _, _| {}).is_err());
         wrong.get_mut("pay").unwrap().get_mut(&0).unwrap().events = 0;
-        assert!(decode_minutes(&encode_minutes(&wrong), |_, _, _| {}).is_err());
+        assert!(decode_minutes(&encode_minutes(&wrong), 1_000, |_, _, _| {}).is_err());
     }
 }

@@ -3,10 +3,14 @@
 
 use crate::column::Table;
 use crate::event::ValueType;
-use crate::index::attributes::{AttributeId, BlockFilter};
+use crate::index::attributes::{AttributeId, BlockFilter, Sought};
 use crate::query::ast::{AttributeScope, Reference};
 use crate::query::predicate::{Ask, Predicate, Test};
 use crate::query::value::Check;
+use crate::store::SegmentAttributes;
+
+/// An attribute, and its value if one is asked for.
+type Wanted = (AttributeId, Option<Vec<u8>>);
 
 /// A condition that must hold of a block if its events can match.
 #[derive(Clone, Debug)]
@@ -14,7 +18,7 @@ pub(super) enum Probe {
     All(Vec<Probe>),
     Any(Vec<Probe>),
     /// One of these attributes occurs, with the value if there is one.
-    Occurs(Vec<(AttributeId, Option<Vec<u8>>)>),
+    Occurs(Vec<Wanted>),
 }
 
 impl Probe {
@@ -34,14 +38,35 @@ impl Probe {
         }
     }
 
+    /// The probe as the blocks of a segment are asked.
+    pub(super) fn of_segment(&self, filters: &SegmentAttributes) -> SegmentProbe {
+        let each = |parts: &[Probe]| parts.iter().map(|part| part.of_segment(filters)).collect();
+        match self {
+            Probe::All(parts) => SegmentProbe::All(each(parts)),
+            Probe::Any(parts) => SegmentProbe::Any(each(parts)),
+            Probe::Occurs(attributes) => {
+                let seek = |(id, value): &Wanted| filters.seek(id, value.as_deref());
+                SegmentProbe::Occurs(attributes.iter().filter_map(seek).collect())
+            }
+        }
+    }
+}
+
+/// A probe whose attributes were looked up: a block costs a few bits.
+#[derive(Clone, Debug)]
+pub(super) enum SegmentProbe {
+    All(Vec<SegmentProbe>),
+    Any(Vec<SegmentProbe>),
+    Occurs(Vec<Sought>),
+}
+
+impl SegmentProbe {
     /// Whether an event of the block may match; false is certain.
     pub(super) fn may_hold(&self, block: &BlockFilter<'_>) -> bool {
         match self {
-            Probe::All(parts) => parts.iter().all(|part| part.may_hold(block)),
-            Probe::Any(parts) => parts.iter().any(|part| part.may_hold(block)),
-            Probe::Occurs(attributes) => {
-                attributes.iter().any(|(id, value)| block.may_contain(id, value.as_deref()))
-            }
+            SegmentProbe::All(parts) => parts.iter().all(|part| part.may_hold(block)),
+            SegmentProbe::Any(parts) => parts.iter().any(|part| part.may_hold(block)),
+            SegmentProbe::Occurs(sought) => sought.iter().any(|one| block.may_contain(*one)),
         }
     }
 }

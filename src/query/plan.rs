@@ -1,11 +1,11 @@
-//! Which frames a query has to read: those that times, sequences, series and trace filters cannot
-//! leave out. No event is read for it.
+//! Which frames a query has to read: those that times, sequences, series, trace filters and
+//! attributes cannot leave out. No event is read for it.
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::trace_hash;
-use crate::query::attributes::Probe;
+use crate::query::attributes::{Probe, SegmentProbe};
 use crate::query::guard::Guard;
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::{Order, Query};
@@ -132,11 +132,14 @@ impl Bounds {
     }
 }
 
+/// Frames that are planned between two looks at the deadline.
+const FRAMES_PER_CHECK: usize = 64;
+
 /// What a segment is asked beside its directory's times, sequences and series.
 struct Indexes<'i> {
     /// Hashes of the traces wanted.
     traces: Option<&'i [u64]>,
-    attributes: Option<(&'i Probe, &'i SegmentAttributes)>,
+    attributes: Option<(SegmentProbe, &'i SegmentAttributes)>,
 }
 
 /// Prunes; only directories and indexes are read.
@@ -171,12 +174,16 @@ pub(super) fn plan<'a, S: Segment>(
                 Some(_) => guard.tolerate(segment.attributes())?.flatten(),
                 None => None,
             };
-            let attributes = attributes.filter(|a| a.blocks() == directory.frames.len());
-            let indexes = Indexes {
-                traces: hashes.as_deref(),
-                attributes: probe.as_ref().zip(attributes.as_ref()),
-            };
-            plan.add(segment, directory, &indexes);
+            let blocks = directory.frames.len();
+            if attributes.as_ref().is_some_and(|attributes| attributes.blocks() != blocks) {
+                let what = "the attributes are of other blocks than the directory has";
+                guard.tolerate::<()>(Err(Error::corrupt(what).in_file(segment.file_name())))?;
+                continue;
+            }
+            let attributes = attributes.as_ref();
+            let probe = probe.as_ref().zip(attributes).map(|(p, a)| (p.of_segment(a), a));
+            let indexes = Indexes { traces: hashes.as_deref(), attributes: probe };
+            plan.add(segment, directory, &indexes, guard)?;
         }
     }
     let steps = &plan.steps;
@@ -188,7 +195,13 @@ pub(super) fn plan<'a, S: Segment>(
 }
 
 impl<'a, S: Segment> Plan<'a, S> {
-    fn add(&mut self, segment: &'a S, directory: Arc<Directory>, indexes: &Indexes<'_>) {
+    fn add(
+        &mut self,
+        segment: &'a S,
+        directory: Arc<Directory>,
+        indexes: &Indexes<'_>,
+        guard: &mut Guard,
+    ) -> Result<()> {
         let at = self.segments.len() as u32;
         let before = self.frames.len();
         let verdicts: Vec<_> = directory.series.iter().map(|s| self.predicate.verdict(s)).collect();
@@ -196,6 +209,9 @@ impl<'a, S: Segment> Plan<'a, S> {
             let Some(entry) = directory.frames.get(index) else {
                 break;
             };
+            if index.is_multiple_of(FRAMES_PER_CHECK) {
+                guard.check(0)?;
+            }
             self.steps.frames += 1;
             if let Some((inside, certain)) = self.verdict(entry, &verdicts, indexes) {
                 let times = (entry.min_time, entry.max_time);
@@ -206,6 +222,7 @@ impl<'a, S: Segment> Plan<'a, S> {
         if self.frames.len() > before {
             self.segments.push(PlannedSegment { segment, directory });
         }
+        Ok(())
     }
 
     /// `None` if the frame can be left out, else whether bounds and predicate hold for all of it.
@@ -236,10 +253,10 @@ impl<'a, S: Segment> Plan<'a, S> {
             steps.frames_by_trace += 1;
             return None;
         }
-        let block = |(probe, attributes): (_, &'_ SegmentAttributes)| {
-            attributes.block(entry.index as usize).map(|block| Probe::may_hold(probe, &block))
+        let may_hold = |(probe, attributes): &(SegmentProbe, &SegmentAttributes)| {
+            attributes.block(entry.index as usize).map(|block| probe.may_hold(&block))
         };
-        if indexes.attributes.and_then(block) == Some(false) {
+        if indexes.attributes.as_ref().and_then(may_hold) == Some(false) {
             steps.frames_by_attribute += 1;
             return None;
         }

@@ -13,6 +13,7 @@ use crate::column::{BatchView, Field, Table};
 use crate::error::Result;
 use crate::event::Event;
 use crate::format::frame::FrameHeader;
+use crate::limits;
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::request::{Cursor, Order, Query};
@@ -27,6 +28,8 @@ const PORTION: usize = 1_024;
 const PORTION_SPARE_BYTES: usize = 1 << 20;
 /// Bytes of frames kept between finding events and making them; others are read again.
 const KEPT_BYTES_MAX: usize = 32 << 20;
+const _: () = assert!(KEPT_BYTES_MAX >= limits::BLOCK_RAW_BYTES_MAX);
+const _: () = assert!(KEPT_BYTES_MAX >= limits::BATCH_RAW_BYTES_MAX);
 
 /// A found event: lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -114,11 +114,7 @@ pub(super) fn series<S: Segment>(
         } else {
             scan::frame(&plan, frame, &mut guard, |columns, rows| sums.add(columns, rows))?;
         }
-        if sums.points.len() > limits::COUNT_GROUPS_MAX {
-            let max = limits::COUNT_GROUPS_MAX;
-            let what = format!("more than {max} points: ask for longer steps, or over less time");
-            return Err(Error::limit(what).in_field("step"));
-        }
+        sums.check()?;
     }
     Ok(SeriesAnswer { series: sums.finish(), scanned: guard.scanned, damage: guard.damage })
 }
@@ -188,6 +184,15 @@ impl Facts {
 }
 
 impl Sums {
+    fn check(&self) -> Result<()> {
+        let max = limits::COUNT_GROUPS_MAX;
+        if self.points.len() <= max {
+            return Ok(());
+        }
+        let what = format!("more than {max} points: ask for longer steps, or over less time");
+        Err(Error::limit(what).in_field("step"))
+    }
+
     /// Adds what segments know of whole minutes, if that answers the question; says of each planned
     /// segment whether it did.
     fn add_minutes<S: Segment>(
@@ -233,6 +238,7 @@ impl Sums {
                     }
                     guard.scanned.events_matched += minute.events;
                 }
+                self.check()?;
             }
         }
         Ok(known)

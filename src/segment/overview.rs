@@ -5,7 +5,8 @@
 use crate::column::SeriesTotals;
 use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_MINUTES, SECTION_SERIES};
 use crate::index::attributes::{AttributesBuilder, BlockAttributes};
-use crate::index::minutes::{self, MINUTE_CELLS_MAX, Minutes, encode_minutes};
+use crate::index::minutes::{self, Minutes, encode_minutes};
+use crate::limits;
 use crate::segment::series::{Totals, encode_series};
 use crate::segment::tail::Optional;
 
@@ -39,7 +40,7 @@ impl Overview {
         if let Some(sum) = &mut self.minutes {
             minutes::merge(sum, minutes);
         }
-        self.minutes.take_if(|minutes| minutes::cells(minutes) > MINUTE_CELLS_MAX);
+        self.minutes.take_if(|minutes| minutes::cells(minutes) > limits::MINUTE_CELLS_MAX);
         self.attributes.push(attributes);
     }
 

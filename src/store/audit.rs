@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::column::{Batch, BatchSummary, BatchView, Gather};
 use crate::error::{Error, Result};
-use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_MINUTES};
+use crate::format::footer::section_name;
 use crate::format::frame::{FrameHeader, FrameKind};
 use crate::index::TraceFilter;
 use crate::segment::overview::Overview;
@@ -94,20 +94,12 @@ impl Audit {
                 continue;
             };
             if **stored != *section.bytes {
-                let name = section_name(*kind);
+                let name = section_name(*kind).unwrap_or("sections");
                 let what = format!("the footer's {name} are not those of the blocks");
                 return Err(Error::corrupt(what).at(*offset));
             }
         }
         Ok(())
-    }
-}
-
-fn section_name(kind: u16) -> &'static str {
-    match kind {
-        SECTION_MINUTES => "minutes per source",
-        SECTION_ATTRIBUTES => "attributes",
-        _ => "totals per series",
     }
 }
 

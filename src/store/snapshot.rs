@@ -190,7 +190,7 @@ impl SegmentView {
     /// reading an event: source, number of the minute since the epoch, what happened. False if it has
     /// none.
     pub fn minutes(&self, each: &mut dyn FnMut(&str, i64, Minute)) -> Result<bool> {
-        self.visible.segment.minutes(&self.context, each)
+        self.visible.segment.minutes(&self.context, self.visible.summary.events, each)
     }
 
     /// Which attributes the blocks of a compacted segment have; `None` if that is not known.

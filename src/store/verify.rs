@@ -2,8 +2,8 @@
 //! named with file and offset, and the next one is looked for.
 //!
 //! 1. Manifest, producer checkpoint, and for each sealed file: length, header, every frame's
-//!    header, checksum and columns, every footer section, directory, time index and totals per
-//!    series against the frames (`audit`), and the digest of the whole file.
+//!    header, checksum and columns, every footer section, directory, time index and what is
+//!    known of blocks against the frames (`audit`), and the digest of the whole file.
 //! 2. What the manifest does not name yet, as an open would judge it. A torn tail is told and is no
 //!    damage: nobody was acknowledged for it.
 //!
@@ -346,7 +346,7 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<(Directory, Vec<Known>
                 known.push((section.kind, section.offset, content));
             }
             SECTION_MINUTES => {
-                let read = decode_minutes(&content, |_, _, _| {});
+                let read = decode_minutes(&content, tail.summary.events, |_, _, _| {});
                 read.map_err(|e| damaged(e, section.offset))?;
                 known.push((section.kind, section.offset, content));
             }

@@ -15,7 +15,7 @@ use crate::format::footer::{
     SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
     Section,
 };
-use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use crate::format::frame::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::index::attributes::AttributeFilters;
 use crate::index::minutes::{Minute, decode_minutes};
 use crate::segment::series::decode_series;
@@ -149,14 +149,21 @@ impl Segment {
     pub(crate) fn minutes(
         &self,
         context: &ReadContext,
+        events: u64,
         each: &mut dyn FnMut(&str, i64, Minute),
     ) -> Result<bool> {
-        let read = |bytes: Region| decode_minutes(&bytes, each);
+        let read = |bytes: Region| decode_minutes(&bytes, events, each);
         self.read_section(SECTION_MINUTES, context, read).map(|read| read.is_some())
     }
 
     /// Which attributes the blocks of a compacted segment have.
     pub(crate) fn attributes(&self, context: &ReadContext) -> Result<Option<SegmentAttributes>> {
+        let Form::Sealed { sections, .. } = &self.form else { return Ok(None) };
+        let compressed = |section: &&Section| section.codec != Codec::None;
+        if let Some(section) = find_section(sections, SECTION_ATTRIBUTES).filter(compressed) {
+            let what = "the attributes of blocks are compressed, and cannot be read in place";
+            return Err(Error::corrupt(what).in_file(&self.pin.name).at(section.offset));
+        }
         self.read_section(SECTION_ATTRIBUTES, context, AttributeFilters::new)
     }
 
@@ -249,14 +256,16 @@ impl Segment {
         Ok((header, payload))
     }
 
-    /// Opens a frame for reading its columns.
+    /// Opens a frame for reading its columns; says how many bytes that were read it keeps.
     pub(crate) fn read(
         &self,
         entry: &FrameEntry,
         frames: u64,
         context: &ReadContext,
-    ) -> Result<(FrameHeader, BatchView)> {
+    ) -> Result<(FrameHeader, BatchView, usize)> {
         let (header, payload) = self.frame(entry, frames, context)?;
+        let kept = self.compacted && !payload.is_mapped();
+        let own_bytes = if kept { payload.len() } else { 0 };
         let opened = match self.compacted {
             true => BatchView::open_block(&header, Bytes::from_owner(payload)),
             false => BatchView::open(&header, &payload),
@@ -266,7 +275,7 @@ impl Segment {
             let what = format!("a frame does not decode: {e}");
             Error::corrupt(what).in_file(&self.pin.name).at(offset)
         })?;
-        Ok((header, view))
+        Ok((header, view, own_bytes))
     }
 
     fn is_checked(&self, index: u32, frames: u64) -> bool {

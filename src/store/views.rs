@@ -7,6 +7,7 @@
 //! unlinks a file makes the cache forget it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -28,14 +29,14 @@ pub(crate) struct ViewCache {
     meter: Arc<Meter>,
     bytes_max: usize,
     generations: Mutex<Generations>,
+    /// What was held when the young generation began.
+    bytes_then: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Generations {
     young: Generation,
     old: Generation,
-    /// What was held when the young one began.
-    bytes_then: usize,
 }
 
 impl Default for ViewCache {
@@ -46,25 +47,33 @@ impl Default for ViewCache {
 
 impl ViewCache {
     fn new(bytes_max: usize) -> ViewCache {
-        ViewCache { meter: Arc::default(), bytes_max, generations: Mutex::default() }
+        ViewCache {
+            meter: Arc::default(),
+            bytes_max,
+            generations: Mutex::default(),
+            bytes_then: AtomicUsize::new(0),
+        }
     }
 
-    /// The frame, opened by `open` if it is not here. Two readers may open at once; the lock is not
-    /// held meanwhile.
+    /// The frame, opened by `open` if it is not here; it also says how many bytes the view keeps from
+    /// the file that are no mapping. Two readers may open at once; the lock is not held meanwhile.
     pub(crate) fn get(
         &self,
         key: Key,
-        open: impl FnOnce() -> Result<(FrameHeader, BatchView)>,
+        open: impl FnOnce() -> Result<(FrameHeader, BatchView, usize)>,
     ) -> Result<Opened> {
-        if let Some(found) = self.find(key) {
-            return Ok(found);
-        }
-        let (header, view) = open()?;
-        let opened = (header, Arc::new(view.metered(&self.meter)));
-        let mut generations = self.lock();
-        generations.young.insert(key, opened.clone());
-        self.trim(&mut generations);
-        Ok(opened)
+        let found = match self.find(key) {
+            Some(found) => found,
+            None => {
+                let (header, view, own_bytes) = open()?;
+                let opened = (header, Arc::new(view.metered(&self.meter, own_bytes)));
+                self.lock().young.insert(key, opened.clone());
+                opened
+            }
+        };
+        // After a hit, too: what is here already grows while it is read.
+        self.trim();
+        Ok(found)
     }
 
     fn find(&self, key: Key) -> Option<Opened> {
@@ -77,17 +86,24 @@ impl ViewCache {
         Some(found)
     }
 
-    fn trim(&self, generations: &mut Generations) {
+    /// Lets go of what there is no room for; never while the lock is held.
+    fn trim(&self) {
         let held = self.meter.bytes();
-        let grown = held.saturating_sub(generations.bytes_then);
+        let grown = held.saturating_sub(self.bytes_then.load(Ordering::Relaxed));
         if grown <= self.bytes_max / 2 && held <= self.bytes_max {
             return;
         }
-        generations.old = std::mem::take(&mut generations.young);
+        let gone = {
+            let mut generations = self.lock();
+            let young = std::mem::take(&mut generations.young);
+            std::mem::replace(&mut generations.old, young)
+        };
+        drop(gone);
         if self.meter.bytes() > self.bytes_max / 4 * 3 {
-            generations.old.clear();
+            let gone = std::mem::take(&mut self.lock().old);
+            drop(gone);
         }
-        generations.bytes_then = self.meter.bytes();
+        self.bytes_then.store(self.meter.bytes(), Ordering::Relaxed);
     }
 
     /// Lets go of all frames of a segment.
@@ -110,13 +126,13 @@ mod tests {
     use crate::time::Timestamp;
 
     /// A frame of about this many bytes.
-    fn frame(bytes: usize) -> Result<(FrameHeader, BatchView)> {
+    fn frame(bytes: usize) -> Result<(FrameHeader, BatchView, usize)> {
         let mut builder = BatchBuilder::new();
         let body = Some(crate::event::Value::String("x".repeat(bytes)));
         let event = Event { time: Timestamp(1), source: "s".into(), body, ..Event::default() };
         builder.push(&event)?;
         let batch = builder.finish()?;
-        Ok((*batch.header(), BatchView::open(batch.header(), batch.payload())?))
+        Ok((*batch.header(), BatchView::open(batch.header(), batch.payload())?, 0))
     }
 
     #[test]
@@ -132,6 +148,34 @@ mod tests {
             assert!(cache.meter.bytes() <= 130_000, "{}", cache.meter.bytes());
         }
         assert!(cache.find((1, 0)).is_none());
+    }
+
+    /// A block that is small until its columns are read.
+    fn block() -> Result<(FrameHeader, BatchView, usize)> {
+        let (header, view, _) = frame(50_000)?;
+        let mut gather = crate::column::Gather::new();
+        gather.add(&header, &view, 0..1)?;
+        let block = gather.finish()?;
+        let view = BatchView::open_block(&block.header, block.bytes.into())?;
+        Ok((block.header, view, 0))
+    }
+
+    #[test]
+    fn what_grows_after_it_was_put_here_goes_as_well() {
+        let cache = ViewCache::new(1_000_000);
+        for index in 0..100 {
+            cache.get((1, index), block).unwrap();
+        }
+        for index in 0..100 {
+            let (header, view) = cache.get((1, index), block).unwrap();
+            view.materialise(&header, &[0]).unwrap();
+            assert!(cache.meter.bytes() <= 1_200_000, "{}", cache.meter.bytes());
+        }
+        let (header, view) = cache.get((2, 0), || block().map(|(h, v, _)| (h, v, 7_777))).unwrap();
+        let before = cache.meter.bytes();
+        cache.forget(2);
+        drop((header, view));
+        assert!(before - cache.meter.bytes() > 7_777, "bytes that are no mapping count");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn widths(cursor: &mut Cursor<'_>, tail: &[u8], count: usize, ranks: &[u32]) -> 
     // Narrow sums, which a compiler makes wide: a column has fewer bits than four billion.
     let below = |width: &u8| u32::from(width.saturating_sub(1));
     let mut picked = Vec::with_capacity(ranks.len());
-    let (mut next, mut bit) = (0, 0);
+    let (mut next, mut bit, mut end) = (0, 0, 0);
     for &rank in ranks {
         let rank = rank as usize;
         bit += widths.get(next..rank).unwrap_or_default().iter().map(below).sum::<u32>() as usize;
@@ -72,12 +72,13 @@ fn widths(cursor: &mut Cursor<'_>, tail: &[u8], count: usize, ranks: &[u32]) -> 
             None => 0,
             Some(64..) => return Err(cursor.error(format!("integers of {width} bits"))),
             Some(below) => {
+                end = bit + usize::from(below);
                 let mut bits = BitReader::at(tail, bit);
                 unzigzag(1 << below | bits.take(u32::from(below)))
             }
         });
     }
-    enough_bits(tail, bit)?;
+    enough_bits(tail, end)?;
     Ok(picked)
 }
 
@@ -125,9 +126,12 @@ pub(crate) fn ids<const N: usize>(
     ranks: &[u32],
 ) -> Result<Vec<[u8; N]>> {
     let (ids, _) = stored.tail.as_chunks::<N>();
-    let missing = || Error::invalid(format!("{} ids are too few", ids.len()));
+    let missing = || Error::invalid(format!("of {} ids one is missing or all zero", ids.len()));
     let pick = |codes: &[u32]| {
-        let id = |&code: &u32| ids.get(code as usize).copied().ok_or_else(missing);
+        let id = |&code: &u32| {
+            let id = ids.get(code as usize).filter(|id| **id != [0; N]);
+            id.copied().ok_or_else(missing)
+        };
         codes.iter().map(id).collect()
     };
     match stored.encoding {
@@ -181,17 +185,28 @@ pub(crate) fn ranks_of<const N: usize, T: Copy>(
 ) -> Result<Vec<(u32, T)>> {
     let (ids, _) = stored.tail.as_chunks::<N>();
     let known: Vec<Option<T>> = ids.iter().map(wanted).collect();
-    if known.iter().all(Option::is_none) {
-        return Ok(Vec::new());
+    let all = match stored.encoding {
+        Encoding::IdPlain if ids.len() != count => {
+            return Err(Error::invalid(format!("{} ids where {count} are due", ids.len())));
+        }
+        Encoding::IdPlain => {
+            let ranks = known.iter().zip(0..);
+            return Ok(ranks
+                .filter_map(|(known, rank)| known.map(|value| (rank, value)))
+                .collect());
+        }
+        Encoding::IdDictionary if known.iter().all(Option::is_none) => return Ok(Vec::new()),
+        Encoding::IdDictionary => codes::bytes(&mut Cursor::new(stored.body), count, ids.len())?,
+        other => return Err(Error::invalid(format!("ids in encoding {}", other.name()))),
+    };
+    let mut found = Vec::new();
+    for rank in 0..count as u32 {
+        let code = all.get(rank);
+        let known = known.get(code as usize).copied();
+        let beyond = || Error::invalid(format!("code {code} of {} entries", ids.len()));
+        found.extend(known.ok_or_else(beyond)?.map(|value| (rank, value)));
     }
-    if stored.encoding == Encoding::IdPlain {
-        let ranks = known.iter().take(count).zip(0..);
-        return Ok(ranks.filter_map(|(known, rank)| known.map(|value| (rank, value))).collect());
-    }
-    let mut cursor = Cursor::new(stored.body);
-    let all = codes::bytes(&mut cursor, count, ids.len())?;
-    let of = |rank: u32| known.get(all.get(rank) as usize).copied().flatten();
-    Ok((0..count as u32).filter_map(|rank| Some((rank, of(rank)?))).collect())
+    Ok(found)
 }
 
 #[cfg(test)]
