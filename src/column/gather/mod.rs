@@ -8,6 +8,8 @@
 //! 4. `finish` encodes each column anew into a chunk, in the encoding that fits all of it (CMP-1:
 //!    every value comes out as it went in).
 
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::collections::HashMap;
