@@ -10,6 +10,8 @@
 
 mod attributes;
 mod minutes;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::collections::HashMap;

@@ -25,6 +25,8 @@ use crate::store::version::Pin;
 pub(crate) enum Progress {
     More,
     Done,
+    /// It would only write one compacted input again.
+    Pointless,
 }
 
 /// A finished file that the manifest can name.
@@ -93,7 +95,8 @@ impl Job {
     pub(crate) fn step(&mut self, core: &Core) -> Result<Progress> {
         let pieces = self.gather_block(core)?;
         if pieces.is_empty() {
-            return Ok(Progress::Done);
+            let alone = matches!(self.inputs.as_slice(), [input] if input.level > 0);
+            return Ok(if alone { Progress::Pointless } else { Progress::Done });
         }
         match self.gather.finish() {
             Ok(block) => self.writer.put(&block)?,
@@ -117,7 +120,7 @@ impl Job {
             if !self.source.settle(core, &self.inputs)? {
                 return Ok(pieces);
             }
-            if self.ends_early()? {
+            if self.ends_early() {
                 return Ok(pieces);
             }
             let Some(Held { segment, frame, header, view, .. }) = &self.source.held else {
@@ -145,20 +148,15 @@ impl Job {
         }
     }
 
-    /// Whether the inputs read whole so far have so many series that no further one is taken. A
-    /// compacted one alone would only be written again.
-    fn ends_early(&mut self) -> Result<bool> {
+    /// Whether the inputs read whole so far have so many series that no further one is taken.
+    fn ends_early(&mut self) -> bool {
         let Piece { segment: whole, frame, start, .. } = self.source.next;
-        let series = self.writer.series();
-        if whole == 0 || (frame, start) != (0, 0) || series < limits::SEGMENT_SERIES_MAX {
-            return Ok(false);
-        }
-        if whole == 1 && self.inputs.first().is_some_and(|input| input.level > 0) {
-            self.source.reading = 0;
-            return Err(Error::limit(format!("{series} series are too many to merge")));
+        let few = self.writer.series() < limits::SEGMENT_SERIES_MAX;
+        if whole == 0 || (frame, start) != (0, 0) || few {
+            return false;
         }
         self.inputs.truncate(whole);
-        Ok(true)
+        true
     }
 
     /// Two blocks instead of one that is too large, or more.

@@ -59,8 +59,9 @@ pub(crate) struct Compactor {
     random: Random,
     /// Log segments up to which id were there when.
     seen: VecDeque<(u64, u64)>,
-    /// Salts of inputs that could not be read: planned around until the store is opened anew.
-    unreadable: HashSet<u64>,
+    /// Salts of inputs that could not be read, or have more series than are merged: planned around
+    /// until the store is opened anew.
+    set_aside: HashSet<u64>,
     /// Files of jobs given up that could not be removed yet.
     leftovers: Vec<String>,
     not_before_ns: u64,
@@ -81,7 +82,7 @@ impl Compactor {
             job: None,
             random,
             seen: VecDeque::new(),
-            unreadable: HashSet::new(),
+            set_aside: HashSet::new(),
             leftovers: Vec::new(),
             not_before_ns: 0,
         }
@@ -146,7 +147,7 @@ impl Compactor {
         if input.is_none() && !error.changed_nothing() {
             return core.poison(&error);
         }
-        self.unreadable.extend(input.map(|record| record.salt));
+        self.set_aside.extend(input.map(|record| record.salt));
         core.counters.add_compaction_failure(&error);
         match self.give_up(core) {
             Ok(()) => error,
@@ -159,7 +160,7 @@ impl Compactor {
         let (newest, waiting) = {
             let maintenance = core.maintenance();
             let manifest = maintenance.manifest();
-            let waits = |s: &&SegmentRecord| s.level == 0 && !self.unreadable.contains(&s.salt);
+            let waits = |s: &&SegmentRecord| s.level == 0 && !self.set_aside.contains(&s.salt);
             let oldest = manifest.segments.iter().find(waits).map(|s| s.segment_id);
             (manifest.log_end.segment_id, oldest)
         };
@@ -186,8 +187,8 @@ impl Compactor {
         let (records, level) = {
             let maintenance = core.maintenance();
             let segments = &maintenance.manifest().segments;
-            let (unreadable, retention) = (&self.unreadable, core.options.retention);
-            let rules = Rules { quiet, unreadable, retention };
+            let (set_aside, retention) = (&self.set_aside, core.options.retention);
+            let rules = Rules { quiet, set_aside, retention };
             let Some(plan) = plan(segments, &rules) else { return Ok(Begun::Nothing) };
             (segments.get(plan.inputs).unwrap_or_default().to_vec(), plan.level)
         };
@@ -200,8 +201,13 @@ impl Compactor {
         let Some(job) = &mut self.job else { return Ok(()) };
         // What is left of the disk is for ingest.
         check_space(core, 0)?;
-        if job.step(core)? == Progress::More {
-            return Ok(());
+        match job.step(core)? {
+            Progress::More => return Ok(()),
+            Progress::Done => {}
+            Progress::Pointless => {
+                self.set_aside.extend(job.reading().map(|record| record.salt));
+                return self.give_up(core);
+            }
         }
         let output = job.finish(core)?;
         // From here on an error is the manifest's.

@@ -40,7 +40,7 @@ pub(crate) struct Rules<'a> {
     /// Nothing has been sealed for a while: what is there should settle.
     pub(crate) quiet: bool,
     /// Salts of segments that stay as they are.
-    pub(crate) unreadable: &'a HashSet<u64>,
+    pub(crate) set_aside: &'a HashSet<u64>,
     pub(crate) retention: Retention,
 }
 
@@ -84,8 +84,8 @@ impl Rules<'_> {
         taken.bytes <= self.bytes_max() && span_ns <= span_max
     }
 
-    fn is_readable(&self, segment: &SegmentRecord) -> bool {
-        !self.unreadable.contains(&segment.salt)
+    fn is_free(&self, segment: &SegmentRecord) -> bool {
+        !self.set_aside.contains(&segment.salt)
     }
 }
 
@@ -107,7 +107,7 @@ fn runs(segments: &[SegmentRecord], belongs: impl Fn(&SegmentRecord) -> bool) ->
 }
 
 fn log_to_first(segments: &[SegmentRecord], rules: &Rules<'_>) -> Option<Plan> {
-    runs(segments, |s| s.level == 0 && rules.is_readable(s)).into_iter().find_map(|run| {
+    runs(segments, |s| s.level == 0 && rules.is_free(s)).into_iter().find_map(|run| {
         let mut taken = NOTHING;
         let log = segments.get(run.clone()).unwrap_or_default();
         for segment in log {
@@ -128,7 +128,7 @@ fn log_to_first(segments: &[SegmentRecord], rules: &Rules<'_>) -> Option<Plan> {
 fn merge(segments: &[SegmentRecord], rules: &Rules<'_>) -> Option<Plan> {
     let length_max = rules.bytes_max() / 2;
     let is_small =
-        |s: &SegmentRecord| s.level > 0 && s.file_length < length_max && rules.is_readable(s);
+        |s: &SegmentRecord| s.level > 0 && s.file_length < length_max && rules.is_free(s);
     for run in runs(segments, is_small).into_iter().rev() {
         for end in (run.start..=run.end).rev() {
             let mut found = None;
@@ -160,7 +160,7 @@ mod tests {
 
     fn plan(segments: &[SegmentRecord], quiet: bool) -> Option<Plan> {
         let retention = Retention::default();
-        super::plan(segments, &Rules { quiet, unreadable: &HashSet::new(), retention })
+        super::plan(segments, &Rules { quiet, set_aside: &HashSet::new(), retention })
     }
 
     /// Segments of these lengths come one after the other; all that is worth it is done at once.
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_segment_that_cannot_be_read_stays_and_its_neighbours_are_planned_around_it() {
-        let unreadable = HashSet::from([2, 9]);
-        let rules = Rules { quiet: true, unreadable: &unreadable, retention: Retention::default() };
+        let set_aside = HashSet::from([2, 9]);
+        let rules = Rules { quiet: true, set_aside: &set_aside, retention: Retention::default() };
         let log: Vec<_> = (1..=4).map(|id| segment(id, 0, 1)).collect();
         assert_eq!(super::plan(&log, &rules), Some(Plan { inputs: 0..1, level: 1 }));
         let rest = [segment(1, 1, 1), segment(2, 0, 1), segment(3, 0, 1), segment(4, 0, 1)];
@@ -259,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_job_takes_a_fraction_of_what_retention_keeps() {
-        let unreadable = HashSet::new();
+        let set_aside = HashSet::new();
         let rules = |age_s_max, store_bytes_max| Rules {
             quiet: true,
-            unreadable: &unreadable,
+            set_aside: &set_aside,
             retention: Retention { age_s_max, store_bytes_max },
         };
         let by_size = rules(None, Some(800 << 20));

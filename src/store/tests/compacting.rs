@@ -255,8 +255,9 @@ fn how_long_the_next_log_segment_is_made_does_not_follow_compacted_files() {
     let mut bench = Bench::new();
     bench.options.segment_bytes = limits::SEGMENT_BYTES_DEFAULT;
     let (store, _) = bench.open();
-    for i in 3..6 {
-        append(&store, batch(i, 900 << 10)).unwrap();
+    for i in 0..3 {
+        // Of another noise each: what is alike is stored once.
+        append(&store, batch(3, (900 << 10) + i)).unwrap();
         seal(&store);
     }
     store.compact().unwrap();
@@ -268,4 +269,29 @@ fn how_long_the_next_log_segment_is_made_does_not_follow_compacted_files() {
     append(&store, batch(1, 10)).unwrap();
     let log = bench.storage.list().unwrap().into_iter().find(|e| e.name.starts_with("log-"));
     assert_eq!(log.unwrap().length, 4 << 20, "as after one that was nearly full");
+}
+
+#[test]
+fn a_compacted_file_of_more_series_than_are_held_is_not_written_again_for_itself() {
+    let bench = Bench::new();
+    let (store, _) = bench.open();
+    let each = limits::BATCH_SERIES_MAX;
+    for file in 0..4 {
+        for number in 0..limits::SEGMENT_SERIES_MAX / each {
+            let mut builder = BatchBuilder::new();
+            for i in 0..each {
+                let event_type = format!("{file} {number} {i}");
+                let (time, source) = (Timestamp(1), "s".into());
+                builder.push(&Event { time, source, event_type, ..Event::default() }).unwrap();
+            }
+            append(&store, builder.finish().unwrap()).unwrap();
+        }
+        seal(&store);
+        store.compact().unwrap();
+    }
+    let files = blocks(&bench);
+    assert_eq!(files.len(), 4, "no two of them are merged");
+    store.compact().unwrap();
+    assert_eq!(blocks(&bench), files);
+    assert_eq!(store.stats().compaction_failures, 0);
 }
