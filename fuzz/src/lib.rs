@@ -4,12 +4,17 @@
 //! the fuzzer gets behind them. It may return early; it must not panic, hang or allocate more than
 //! the bytes justify. What decodes must lead back to the same bytes or value.
 
+mod blocks;
+mod encodings;
 mod events;
 mod formats;
+mod sample;
 mod sealed;
 mod segment;
 mod text;
 
+pub use blocks::{blocks, pack_blocks};
+pub use encodings::{encodings, pack_encoded, spans};
 pub use events::{ndjson, otlp, payload};
 pub use formats::{footer, frame, manifest, producers, session};
 pub use sealed::{pack_sealed, sealed};

@@ -4,27 +4,25 @@
 use annal::codec::crc32;
 use annal::format::footer::{
     SECTION_BYTES, SECTION_DIRECTORY, SECTION_SUMMARY, SECTION_TIME_INDEX, Section, TRAILER_BYTES,
-    Trailer, decode_footer, encode_footer,
+    Trailer, encode_footer,
 };
 use annal::format::frame::Codec;
-use annal::format::manifest::{Manifest, manifest_file_name};
 use annal::format::segment::log_file_name;
-use annal::query::By;
 use annal::segment::directory_codec::{decode_directory, encode_directory};
 use annal::segment::{SUMMARY_BYTES, SegmentSummary, TimeIndex};
-use annal::storage::{MemoryStorage, Region, Storage, write_all_at};
-use annal::{Query, TimeRange, Timestamp, TraceId};
+use annal::storage::Region;
+use annal::{TimeRange, Timestamp};
 
 use crate::NOON;
-use crate::segment::{open, read, read_all, sample_store};
+use crate::sample::Sample;
+use crate::segment::{ask, open, read, sample_store};
 
 /// Bit 0 of the first byte: the directory is stored compressed.
 const COMPRESSED: u8 = 1;
 
-/// A store that was closed, taken apart.
-struct Sample {
-    files: Vec<(String, Vec<u8>)>,
-    manifest: Manifest,
+/// The closed store, and the parts of its segment.
+struct Parted {
+    sample: Sample,
     trailer: Trailer,
     /// Header and frames of the segment.
     log: Vec<u8>,
@@ -33,39 +31,27 @@ struct Sample {
     summary: Vec<u8>,
 }
 
-impl Sample {
-    fn get() -> &'static Sample {
-        static SAMPLE: std::sync::OnceLock<Sample> = std::sync::OnceLock::new();
-        SAMPLE.get_or_init(Sample::new)
+impl Parted {
+    fn get() -> &'static Parted {
+        static PARTED: std::sync::OnceLock<Parted> = std::sync::OnceLock::new();
+        PARTED.get_or_init(Parted::new)
     }
 
-    fn new() -> Sample {
+    fn new() -> Parted {
         let storage = sample_store();
         let store = open(&storage).expect("a killed store opens");
         store.close().expect("memory does not fail");
         drop(store);
-        let names = storage.list().expect("memory does not fail").into_iter().map(|e| e.name);
-        let files: Vec<_> = names.map(|name| (name.clone(), read(&storage, &name))).collect();
-        let newest = files.iter().filter(|(name, _)| name.starts_with("manifest-")).max();
-        let manifest = Manifest::decode(&newest.expect("a manifest").1).expect("a valid one");
-        let file = read(&storage, &log_file_name(1));
-        let trailer = file.last_chunk::<TRAILER_BYTES>().expect("a trailer");
-        let trailer = Trailer::decode(trailer).expect("a valid one");
-        let footer = &file[trailer.footer_offset as usize..file.len() - TRAILER_BYTES];
-        let sections = decode_footer(&trailer, footer).expect("a valid footer");
-        let section = |kind| {
-            let section = sections.iter().find(|s| s.kind == kind).expect("each of three");
-            let stored = &file[section.offset as usize..][..section.stored_length as usize];
-            match section.codec {
-                Codec::None => stored.to_vec(),
-                Codec::Zstd => zstd::bulk::decompress(stored, section.raw_length as usize)
-                    .expect("a valid section"),
-            }
-        };
-        let (directory, times) = (section(SECTION_DIRECTORY), section(SECTION_TIME_INDEX));
-        let summary = section(SECTION_SUMMARY);
-        let end = sections.iter().map(|s| s.offset as usize).min().expect("three");
-        Sample { files, manifest, trailer, log: file[..end].to_vec(), directory, times, summary }
+        let sample = Sample::of(&storage);
+        let segment = sample.segment();
+        Parted {
+            sample,
+            trailer: segment.trailer,
+            log: segment.log_bytes().to_vec(),
+            directory: segment.section(SECTION_DIRECTORY),
+            times: segment.section(SECTION_TIME_INDEX),
+            summary: segment.section(SECTION_SUMMARY),
+        }
     }
 
     /// The segment's file with other sections; `list` takes the place of as many of the footer's
@@ -109,28 +95,6 @@ impl Sample {
         file.extend_from_slice(&trailer.encode());
         file
     }
-
-    /// The store with this file for its segment.
-    fn storage(&self, file: &[u8]) -> MemoryStorage {
-        let storage = MemoryStorage::new();
-        let mut manifest = self.manifest.clone();
-        for segment in &mut manifest.segments {
-            segment.file_length = file.len() as u64;
-        }
-        let newest = manifest_file_name(manifest.number);
-        let manifest = manifest.encode();
-        for (name, bytes) in &self.files {
-            let bytes = match name.as_str() {
-                "LOCK" => continue,
-                name if *name == log_file_name(1) => file,
-                name if *name == newest => &manifest,
-                _ => bytes,
-            };
-            let file = storage.create(name).expect("a new name");
-            write_all_at(&*file, 0, bytes).expect("memory does not fail");
-        }
-        storage
-    }
 }
 
 /// An input, taken apart: what to put right, two lengths, directory, time index, summary, and bytes
@@ -159,7 +123,7 @@ impl Parts<'_> {
 
 /// The input that stands for the sample as it is.
 pub fn pack_sealed(compressed: bool) -> Vec<u8> {
-    let sample = Sample::get();
+    let sample = Parted::get();
     let length = |bytes: &[u8]| (bytes.len() as u16).to_le_bytes();
     [
         &[if compressed { COMPRESSED } else { 0 }],
@@ -176,8 +140,9 @@ pub fn pack_sealed(compressed: bool) -> Vec<u8> {
 pub fn sealed(data: &[u8]) {
     let Some(parts) = Parts::of(data) else { return };
     decode(&parts);
-    let file = Sample::get().with_tail(&parts);
-    let storage = Sample::get().storage(&file);
+    let parted = Parted::get();
+    let file = parted.with_tail(&parts);
+    let storage = parted.sample.with(&file, *parted.sample.record());
     let store = match open(&storage) {
         Ok(store) => store,
         Err(first) => {
@@ -188,16 +153,7 @@ pub fn sealed(data: &[u8]) {
             return;
         }
     };
-    let snapshot = store.snapshot();
-    let range = TimeRange { since: Timestamp(NOON.0 + 1), until: Timestamp(NOON.0 + 2) };
-    let _ = snapshot.query(&Query::new(range));
-    let _ = snapshot.trace(TraceId([2; 16]));
-    let _ = snapshot.sources();
-    let _ = snapshot.event(3);
-    let _ = snapshot.count(&Query::new(TimeRange::ALL), By::default());
-    read_all(&store);
-    let _ = store.verify(&mut |_| {});
-    drop(snapshot);
+    ask(&store);
     let _ = store.close();
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use annal::column::{Encoded, Ids, Texts};
 use annal::event::{
     Attribute, DoubleBits, Endpoint, Link, ProducerId, Scope, Signal, SpanEvent, SpanId, TraceId,
     Value,
@@ -25,6 +26,9 @@ fn main() {
     payloads();
     texts();
     otlp();
+    write("blocks", "stored", &annal_fuzz::pack_blocks(false));
+    write("blocks", "compressed", &annal_fuzz::pack_blocks(true));
+    encodings();
     write("sealed", "stored", &annal_fuzz::pack_sealed(false));
     write("sealed", "compressed", &annal_fuzz::pack_sealed(true));
     write("segment", "killed", &annal_fuzz::pack_segment(&annal_fuzz::sample_store()));
@@ -211,6 +215,56 @@ fn payloads() {
             }
         };
         write("payload", name, &raw);
+    }
+}
+
+fn encodings() {
+    let put = |name: &str, encoded: &Encoded, count: usize| {
+        write("encodings", name, &annal_fuzz::pack_encoded(encoded, count as u16));
+    };
+    let noise = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let wide = |i: u64| (noise(i) >> (20 + noise(i + 99) % 40)) as i64;
+    let columns: [(&str, Vec<i64>); 7] = [
+        ("constant", vec![-7; 300]),
+        ("packed", (0..300).map(|i| (noise(i) >> 50) as i64).collect()),
+        ("delta", (0..300).map(|i| 1_000_003 * i).collect()),
+        ("dictionary", (0..300).map(|i| (noise(i) % 5) as i64 * 1_000).collect()),
+        ("runs", (0..300).map(|i| i / 100).collect()),
+        ("widths", (0..300).map(wide).collect()),
+        (
+            "delta-widths",
+            (0..300)
+                .scan(NOON.0, |t, i| {
+                    Some({
+                        *t += wide(i);
+                        *t
+                    })
+                })
+                .collect(),
+        ),
+    ];
+    for (name, values) in &columns {
+        put(name, &Encoded::integers(values), values.len());
+    }
+    let words = ["cart", "", "checkout", "shipping"];
+    let ends = [0, 4, 4, 12, 20];
+    let mut texts =
+        Texts { bytes: words.concat().into(), offsets: ends.into(), codes: vec![0, 1, 2, 3] };
+    put("text-plain", &Encoded::texts(&texts), 4);
+    texts.codes.extend((0..296).map(|i| (noise(i) % 4) as u32));
+    put("text-dictionary", &Encoded::texts(&texts), 300);
+    let spans = annal_fuzz::spans(300);
+    let mut ids = Ids { values: spans[..9].to_vec(), codes: (0..9).collect() };
+    put("id-plain", &Encoded::ids(&ids), 9);
+    ids.codes.extend((0..291).map(|i| (noise(i) % 9) as u32));
+    put("id-dictionary", &Encoded::ids(&ids), 300);
+    let parents: Vec<[u8; 8]> =
+        (0..300).map(|row| if row % 10 == 0 { [9; 8] } else { spans[row - row % 10] }).collect();
+    put("id-reference", &Encoded::parents(&parents, &spans), 300);
+    for (name, step) in [("presence-gaps", 50), ("presence-bitmap", 3)] {
+        let rows: Vec<u16> = (0..300).step_by(step).collect();
+        let body = annal::column::encode_presence(&rows, 300);
+        put(name, &Encoded { encoding: u8::MAX, body, tail: Vec::new() }, 300);
     }
 }
 

@@ -6,6 +6,7 @@ use annal::codec::crc32;
 use annal::event::{Attribute, Signal, SpanId, Status, TraceId, Value};
 use annal::format::frame::{FRAME_HEADER_BYTES, frame_bytes};
 use annal::format::segment::{SEGMENT_HEADER_BYTES, log_file_name};
+use annal::query::By;
 use annal::storage::{MemoryStorage, Storage, read_exact_at, write_all_at};
 use annal::{BatchBuilder, Event, Options, Query, Store, TimeRange, Timestamp};
 
@@ -151,6 +152,19 @@ pub fn segment(data: &[u8]) {
     drop(store);
     let store = open(&storage).expect("what was closed opens");
     assert_eq!(read_all(&store), count);
+}
+
+/// Asks everything there is to ask; whatever comes, it is an answer or an error.
+pub(crate) fn ask(store: &Store) {
+    let snapshot = store.snapshot();
+    let range = TimeRange { since: Timestamp(NOON.0 + 1), until: Timestamp(NOON.0 + 2) };
+    let _ = snapshot.query(&Query::new(range));
+    let _ = snapshot.trace(TraceId([2; 16]));
+    let _ = snapshot.sources();
+    let _ = snapshot.event(3);
+    let _ = snapshot.count(&Query::new(TimeRange::ALL), By::default());
+    read_all(store);
+    let _ = store.verify(&mut |_| {});
 }
 
 /// Number of events, if all of them can be read. Frames whose checksum holds may still be refused.

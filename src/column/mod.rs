@@ -12,6 +12,7 @@ mod builder;
 mod chunk;
 mod compress;
 mod decode;
+mod encoded;
 mod encoding;
 mod examine;
 mod gather;
@@ -26,6 +27,7 @@ pub use builder::{
     BATCH_FIELD, BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields,
     SpanEventFields, check_time,
 };
+pub use encoded::{Encoded, decode_presence, encode_presence};
 pub use examine::examine;
 pub use gather::{Block, Gather, SeriesTotals};
 pub use schema::{ColumnId, Field, Table, marks};

@@ -1,0 +1,102 @@
+//! One column in one encoding, without the checksums, compression and counts around it.
+//!
+//! An input is a code of an encoding, a number of values, the length of the tail, tail and body.
+//! Every decoder is asked: those of other encodings refuse. What one takes has as many values as were
+//! asked for, and leads back to them when it is encoded anew. A code that is none stands for a
+//! presence.
+
+use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
+
+/// Most values of a column: rows of a table.
+const COUNT_MAX: usize = 65_536;
+/// Code of the encoding of parents, the last one there is.
+const PARENTS: u8 = 26;
+
+/// The input that stands for an encoded column.
+pub fn pack_encoded(encoded: &Encoded, count: u16) -> Vec<u8> {
+    let tail_length = encoded.tail.len() as u16;
+    let head = [&[encoded.encoding], &count.to_le_bytes()[..], &tail_length.to_le_bytes()];
+    [head.concat().as_slice(), &encoded.tail, &encoded.body].concat()
+}
+
+/// Span ids for parents to refer to.
+pub fn spans(count: usize) -> Vec<[u8; 8]> {
+    (1..=count as u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+}
+
+/// Decodes the bytes in every way; encodes what came out, and decodes that.
+pub fn encodings(data: &[u8]) {
+    let Some((&[encoding], rest)) = data.split_first_chunk() else { return };
+    let Some((count, rest)) = rest.split_first_chunk() else { return };
+    let Some((tail_length, rest)) = rest.split_first_chunk() else { return };
+    let count = usize::from(u16::from_le_bytes(*count));
+    let tail_length = usize::from(u16::from_le_bytes(*tail_length));
+    let Some((tail, body)) = rest.split_at_checked(tail_length) else { return };
+    let encoded = Encoded { encoding, body: body.to_vec(), tail: tail.to_vec() };
+    integers(&encoded, count);
+    texts(&encoded, count);
+    ids::<8>(&encoded, count);
+    ids::<16>(&encoded, count);
+    parents(&encoded, count);
+    if encoding > PARENTS {
+        presence(body, count);
+    }
+}
+
+fn integers(encoded: &Encoded, count: usize) {
+    let Ok(values) = encoded.read_integers(count) else { return };
+    assert_eq!(values.len(), count);
+    assert!(values.capacity() <= 2 * COUNT_MAX);
+    if count > 0 {
+        let again = Encoded::integers(&values).read_integers(count);
+        assert_eq!(again.expect("what was encoded decodes"), values);
+    }
+}
+
+fn texts(encoded: &Encoded, count: usize) {
+    let Ok(values) = encoded.read_texts(count) else { return };
+    assert_eq!(values.codes.len(), count);
+    assert!(values.offsets.len() <= count + 1 && values.bytes.len() <= encoded.body.len());
+    if count > 0 {
+        let again = Encoded::texts(&values).read_texts(count).expect("what was encoded decodes");
+        let rows = |texts: &Texts| -> Vec<Option<Vec<u8>>> {
+            (0..count).map(|row| texts.row(row).map(<[u8]>::to_vec)).collect()
+        };
+        assert_eq!(rows(&again), rows(&values));
+    }
+}
+
+fn ids<const N: usize>(encoded: &Encoded, count: usize) {
+    let Ok(values) = encoded.read_ids::<N>(count) else { return };
+    assert_eq!(values.codes.len(), count);
+    assert!(values.values.len() * N <= encoded.tail.len());
+    if count > 0 {
+        let again = Encoded::ids(&values).read_ids(count).expect("what was encoded decodes");
+        let rows =
+            |ids: &Ids<N>| -> Vec<Option<[u8; N]>> { (0..count).map(|row| ids.row(row)).collect() };
+        assert_eq!(rows(&again), rows(&values));
+    }
+}
+
+fn parents(encoded: &Encoded, count: usize) {
+    if encoded.encoding != PARENTS {
+        return;
+    }
+    let spans = spans(count);
+    let Ok(values) = encoded.read_parents(count, &spans) else { return };
+    assert_eq!(values.len(), count);
+    if count > 0 {
+        let again = Encoded::parents(&values, &spans).read_parents(count, &spans);
+        assert_eq!(again.expect("what was encoded decodes"), values);
+    }
+}
+
+fn presence(bytes: &[u8], rows_all: usize) {
+    let Ok(bitmap) = decode_presence(bytes, rows_all) else { return };
+    assert_eq!((bitmap.rows, bitmap.words.len()), (rows_all, rows_all.div_ceil(64)));
+    let rows: Vec<u16> = bitmap.ones().map(|row| row as u16).collect();
+    let again = encode_presence(&rows, rows_all);
+    assert!(again.len() <= 1 + rows_all.div_ceil(8).max(4 + 3 * rows.len()));
+    let again = decode_presence(&again, rows_all).expect("what was encoded decodes");
+    assert_eq!(again.words, bitmap.words);
+}
