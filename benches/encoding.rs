@@ -1,0 +1,164 @@
+//! Each encoding on a column as traces have it: how fast it is written and read, in values, and how
+//! small it gets. Sizes are printed once: bytes as they are in memory, encoded, and with zstd behind.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot run ends")]
+
+use std::hint::black_box;
+
+use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+/// Events of a block.
+const ROWS: usize = 8_192;
+const START_NS: i64 = 1_661_169_600_000_000_000;
+
+/// The mixer of splitmix64.
+fn noise(i: usize) -> u64 {
+    let mut z = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// Spread over as many orders of magnitude as durations are.
+fn wide(i: usize) -> i64 {
+    (noise(i) >> (24 + noise(i + ROWS) % 20)) as i64
+}
+
+fn of_rows<T>(value: impl FnMut(usize) -> T) -> Vec<T> {
+    (0..ROWS).map(value).collect()
+}
+
+/// Encoding and content of a column, and the code of the encoding.
+type Name = (&'static str, u8);
+
+fn columns_of_integers() -> [(Name, Vec<i64>); 7] {
+    let mut time = START_NS;
+    [
+        (("constant: signal", 1), of_rows(|_| 0)),
+        (("packed: port", 2), of_rows(|i| 32_768 + (noise(i) >> 49) as i64)),
+        (("delta: counter", 3), of_rows(|i| 1_000_003 * i as i64 + (noise(i) % 64) as i64)),
+        (
+            ("dictionary: status code", 4),
+            of_rows(|i| [200, 200, 200, 404, 500][noise(i) as usize % 5]),
+        ),
+        (("runs: resource", 5), of_rows(|i| (i / 700) as i64)),
+        (("widths: duration", 6), of_rows(wide)),
+        (
+            ("delta widths: time", 7),
+            of_rows(|i| {
+                time += wide(i) >> 8;
+                time
+            }),
+        ),
+    ]
+}
+
+fn columns_of_texts() -> [(Name, Texts); 2] {
+    let column = |distinct: usize, text: &dyn Fn(usize) -> String| {
+        let mut column = Texts { bytes: Vec::new(), offsets: vec![0], codes: Vec::new() };
+        for value in 0..distinct {
+            column.bytes.extend_from_slice(text(value).as_bytes());
+            column.offsets.push(column.bytes.len() as u32);
+        }
+        // In order of first appearance.
+        column.codes =
+            of_rows(|i| if i < distinct { i } else { noise(i) as usize % distinct } as u32);
+        column
+    };
+    [
+        (
+            ("text dictionary: type", 16),
+            column(60, &|i| format!("shop.Service{}/Method{i}", i % 12)),
+        ),
+        (("text plain: url", 17), column(ROWS, &|i| format!("http://shop/item?id={:x}", noise(i)))),
+    ]
+}
+
+/// Prints what a column takes.
+fn size(name: &str, plain: usize, encoded: &Encoded) {
+    let body = zstd::bulk::compress(&encoded.body, 3).unwrap().len().min(encoded.body.len());
+    let bare = encoded.body.len() + encoded.tail.len();
+    println!("{name}: {plain} bytes, {bare} encoded, {} stored", body + encoded.tail.len());
+}
+
+/// Measures both ways of a column, each value of it one element.
+fn both<T>(
+    c: &mut Criterion,
+    (name, code): Name,
+    plain: usize,
+    encode: impl Fn() -> Encoded,
+    decode: impl Fn(&Encoded) -> annal::Result<T>,
+) {
+    let encoded = encode();
+    assert_eq!(encoded.encoding, code, "{name} is encoded otherwise");
+    decode(&encoded).unwrap();
+    size(name, plain, &encoded);
+    let mut group = c.benchmark_group(format!("encoding/{name}"));
+    group.throughput(Throughput::Elements(ROWS as u64));
+    group.bench_function("encode", |b| b.iter(&encode));
+    group.bench_function("decode", |b| b.iter(|| decode(black_box(&encoded)).unwrap()));
+    group.finish();
+}
+
+fn encodings(c: &mut Criterion) {
+    for (name, values) in &columns_of_integers() {
+        let encode = || Encoded::integers(black_box(values));
+        both(c, *name, ROWS * 8, encode, |encoded| encoded.read_integers(ROWS));
+    }
+    for (name, texts) in &columns_of_texts() {
+        let plain = (0..ROWS).map(|row| texts.row(row).map_or(0, <[u8]>::len)).sum();
+        let encode = || Encoded::texts(black_box(texts));
+        both(c, *name, plain, encode, |encoded| encoded.read_texts(ROWS));
+    }
+    let spans = of_rows(|i| noise(i).to_le_bytes());
+    let plain = Ids { values: spans.clone(), codes: of_rows(|i| i as u32) };
+    let traces =
+        of_rows(|i| [noise(i), noise(i + ROWS)].map(u64::to_le_bytes).concat().try_into().unwrap());
+    let repeated =
+        Ids::<16> { values: traces[..ROWS / 8].into(), codes: of_rows(|i| i as u32 / 8) };
+    // The first span of a trace has its parent elsewhere.
+    let parents =
+        of_rows(|i| if i % 8 == 0 { noise(i + ROWS).to_le_bytes() } else { spans[i - i % 8] });
+    both(
+        c,
+        ("id plain: span id", 25),
+        ROWS * 8,
+        || Encoded::ids(black_box(&plain)),
+        |encoded| encoded.read_ids::<8>(ROWS),
+    );
+    both(
+        c,
+        ("id dictionary: trace id", 24),
+        ROWS * 16,
+        || Encoded::ids(black_box(&repeated)),
+        |encoded| encoded.read_ids::<16>(ROWS),
+    );
+    both(
+        c,
+        ("id reference: parent", 26),
+        ROWS * 8,
+        || Encoded::parents(black_box(&parents), &spans),
+        |e| e.read_parents(ROWS, &spans),
+    );
+}
+
+fn presences(c: &mut Criterion) {
+    for (name, one_in) in [("gaps", 100), ("bitmap", 3)] {
+        let rows: Vec<u16> = (0..ROWS as u16)
+            .filter(|row| noise(usize::from(*row)).is_multiple_of(one_in))
+            .collect();
+        let bytes = encode_presence(&rows, ROWS);
+        println!("presence of one row in {one_in}: {} bytes for {} rows", bytes.len(), rows.len());
+        let mut group = c.benchmark_group(format!("encoding/presence: {name}"));
+        group.throughput(Throughput::Elements(ROWS as u64));
+        group.bench_function("encode", |b| b.iter(|| encode_presence(black_box(&rows), ROWS)));
+        group.bench_function("decode", |b| {
+            b.iter(|| decode_presence(black_box(&bytes), ROWS).unwrap())
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, encodings, presences);
+criterion_main!(benches);
