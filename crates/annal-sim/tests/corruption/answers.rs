@@ -1,7 +1,10 @@
 //! What a store is asked to find out whether it is whole: through every index and none.
 
-use annal::query::{By, Count, Order};
+use annal::event::Value;
+use annal::query::{By, Count, Order, PointSeries, SeriesBy};
 use annal::{Event, Query, Snapshot, TimeRange, Timestamp, TraceId};
+
+const MINUTE_NS: i64 = 60_000_000_000;
 
 /// Questions of all that are asked if a few must do.
 pub(crate) const FEW: usize = 3;
@@ -15,6 +18,8 @@ pub(crate) struct Questions {
     ranges: Vec<TimeRange>,
     trace: TraceId,
     sequence: u64,
+    /// For events with a value that one of them has.
+    attribute: Query,
 }
 
 /// What one question is answered.
@@ -25,6 +30,8 @@ pub(crate) enum Answer {
     Events(Vec<Event>),
     Counts(Vec<Count>),
     Traces(Vec<TraceId>),
+    /// Minute by minute.
+    Series(Vec<PointSeries>),
     /// Events of each source.
     Sources(Vec<(String, u64)>),
 }
@@ -37,10 +44,18 @@ impl Questions {
         let at = |i: i64| Timestamp(oldest.time.0 + i * part);
         let range = |i| TimeRange { since: at(i), until: at(i + 1) };
         let middle = &all[all.len() / 2];
+        let attributes = all.iter().flat_map(|event| &event.resource.attributes);
+        let texts = attributes.filter_map(|a| match &a.value {
+            Value::String(text) => Some((&a.key, text)),
+            _ => None,
+        });
+        let (key, text) = texts.last().expect("an attribute of text");
+        let attribute = Query::default().filter(&format!("resource.{key} = {text:?}"));
         Questions {
             ranges: (0..PARTS).map(range).collect(),
             trace: middle.trace_id.expect("a traced event"),
             sequence: middle.sequence,
+            attribute: attribute.expect("an expression"),
         }
     }
 
@@ -77,6 +92,11 @@ impl Questions {
                 events(slow.clone().limit(3)),
                 counts(Query::default(), By::default()),
                 counts(Query::default(), by),
+                ask(|| {
+                    let minutes = snapshot.series(&Query::default(), MINUTE_NS, SeriesBy::Source);
+                    minutes.map(|answer| Answer::Series(answer.series))
+                }),
+                counts(self.attribute.clone(), By::default()),
                 ask(|| snapshot.event(self.sequence).map(|e| Answer::Events(Vec::from_iter(e)))),
                 ask(move || snapshot.find_traces(&traces, 5).map(|f| Answer::Traces(f.ids))),
             ]);
