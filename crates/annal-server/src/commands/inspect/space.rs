@@ -282,7 +282,10 @@ mod tests {
     #[test]
     fn a_section_of_a_later_version_is_shown_by_its_kind() {
         assert_eq!(Part::Section(9_999).name(), "section of kind 9999");
-        assert_eq!(Part::Section(annal::format::footer::SECTION_SERIES).name(), "section: totals per series");
+        assert_eq!(
+            Part::Section(annal::format::footer::SECTION_SERIES).name(),
+            "section: totals per series"
+        );
     }
 
     #[test]
