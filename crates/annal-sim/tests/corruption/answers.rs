@@ -45,11 +45,11 @@ impl Questions {
         let range = |i| TimeRange { since: at(i), until: at(i + 1) };
         let middle = &all[all.len() / 2];
         let attributes = all.iter().flat_map(|event| &event.resource.attributes);
-        let texts = attributes.filter_map(|a| match &a.value {
+        let mut texts = attributes.filter_map(|a| match &a.value {
             Value::String(text) => Some((&a.key, text)),
             _ => None,
         });
-        let (key, text) = texts.last().expect("an attribute of text");
+        let (key, text) = texts.next_back().expect("an attribute of text");
         let attribute = Query::default().filter(&format!("resource.{key} = {text:?}"));
         Questions {
             ranges: (0..PARTS).map(range).collect(),
