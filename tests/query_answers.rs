@@ -1,9 +1,10 @@
 //! Queries answer what a plain walk over all events answers: random questions over random events,
 //! in sealed and active segments, both orders, page by page, while events keep arriving.
 //!
-//! Every second question is asked once more of a copy whose segments were compacted one after
-//! another, as are those about traces, series, values and dependencies: whole events, pages, units of
-//! a scan and counts are the same before and after (CMP-1).
+//! Each question is asked once more of a copy whose segments were compacted one after another, as are
+//! those about traces, series, values and dependencies: whole events, pages, units of a scan and
+//! counts are the same before and after (CMP-1). And each is asked in two ways: through all indexes
+//! with the fastest kernels, and by reading everything with the plain ones.
 //!
 //! `ANNAL_QUERIES` sets how many questions are asked (default 20,000).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that damages files")]
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use annal::column::Kernels;
 use annal::event::{Attribute, Event, Signal, Value};
 use annal::query::{By, Catalog, Cursor, Expr, Order, Query, ScanUnit};
 use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp, limits};
@@ -60,8 +62,10 @@ fn pages(snapshot: &Snapshot, query: &Query) -> (Vec<u64>, bool) {
     (all, false)
 }
 
-fn scanned_by_units(snapshot: &Snapshot, query: &Query) -> Vec<u64> {
+/// What the units of a scan find, and how many events they hold.
+fn scanned_by_units(snapshot: &Snapshot, query: &Query) -> (Vec<u64>, u64) {
     let mut units = snapshot.plan(query).unwrap();
+    let events = units.iter().map(|unit| unit.events).sum();
     // Any order will do.
     units.reverse();
     let mut all = Vec::new();
@@ -77,7 +81,7 @@ fn scanned_by_units(snapshot: &Snapshot, query: &Query) -> Vec<u64> {
         assert!(matched <= unit.events);
     }
     all.sort_unstable();
-    all
+    (all, events)
 }
 
 fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
@@ -99,15 +103,31 @@ fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
 
 #[test]
 fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction() {
-    let mut random = Random(0x5eed);
-    let stores = questions().div_ceil(500);
+    let halves = [0x5eed, 0xfeed];
+    let stores = questions().div_ceil(500).div_ceil(halves.len());
+    let (matched, most) = std::thread::scope(|scope| {
+        let running = halves.map(|seed| scope.spawn(move || ask_about(seed, stores)));
+        running
+            .into_iter()
+            .map(|half| half.join().unwrap())
+            .fold((0, 0), |sum, half| (sum.0 + half.0, sum.1.max(half.1)))
+    });
+    // Questions that never match, or always, would test little.
+    assert!(matched * 5 > questions(), "only {matched} questions matched anything");
+    assert!(most > 200, "no question matched more than {most} events");
+}
+
+/// Asks 500 questions about each of so many stores; says how many matched anything, and how many
+/// events at most.
+fn ask_about(seed: u64, stores: usize) -> (usize, usize) {
+    let mut random = Random(seed);
     let (mut matched, mut most) = (0, 0);
     for round in 0..stores {
         let fixture = Fixture::filled(&mut random, 40);
         let compacted = fixture.compacted();
         let snapshots = [fixture.store.snapshot(), compacted.store.snapshot()];
         assert!(snapshots.iter().all(|s| s.segments().len() > 2), "few segments");
-        for number in 0..questions().min(500) {
+        for number in 0..500 {
             // However slow the machine: what is asked is whether the answer is right.
             let query = questions::random_query(&mut random, &fixture.events);
             let query = Query { deadline_ms: u64::MAX, ..query };
@@ -116,31 +136,34 @@ fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction()
             most = most.max(expected.len());
             let bits = random.below(8);
             let by = By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
-            // The log is asked everything, its compacted copy every second question.
-            for (snapshot, form) in snapshots.iter().zip(["log", "copy"]).take(1 + number % 2) {
-                let what = format!("store {round}, {form}, question {number}: {query:?} by {by:?}");
+            for (snapshot, form) in snapshots.iter().zip(["log", "copy"]) {
+                let what = format!("{seed}, {round}, {form}, {number}: {query:?} by {by:?}");
                 check(snapshot, &query, by, &expected, &what);
+                let plainly = query.clone().full_scan(true).kernels(Kernels::plain());
+                let units = check(snapshot, &plainly, by, &expected, &what);
+                let all: u64 = snapshot.segments().iter().map(|s| s.events()).sum();
+                assert_eq!(units, all, "a full scan leaves out nothing: {what}");
             }
         }
     }
-    // Questions that never match, or always, would test little.
-    assert!(matched * 5 > questions(), "only {matched} questions matched anything");
-    assert!(most > 200, "no question matched more than {most} events");
+    (matched, most)
 }
 
-/// All pages, all units of a scan, and the counts of a query.
-fn check(snapshot: &Snapshot, query: &Query, by: By, expected: &[&Event], what: &str) {
+/// All pages, all units of a scan, and the counts of a query; says how many events the units hold.
+fn check(snapshot: &Snapshot, query: &Query, by: By, expected: &[&Event], what: &str) -> u64 {
     let (found, whole) = pages(snapshot, query);
     let mut sorted = sequences(expected);
     let wanted = if whole { &sorted[..] } else { &sorted[..found.len()] };
     assert_eq!(found, wanted, "{what}");
     sorted.sort_unstable();
-    assert_eq!(scanned_by_units(snapshot, query), sorted, "{what}");
+    let (scanned, events) = scanned_by_units(snapshot, query);
+    assert_eq!(scanned, sorted, "{what}");
     let counted: BTreeMap<_, _> = (snapshot.count(query, by).unwrap().counts)
         .into_iter()
         .map(|c| ((c.source, c.event_type, c.minute.map(|m| m.0)), c.count))
         .collect();
     assert_eq!(counted, counts(expected, by), "{what}");
+    events
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod encoded;
 mod encoding;
 mod examine;
 mod gather;
+mod kernels;
 mod materialise;
 mod meter;
 mod payload;
@@ -31,6 +32,7 @@ pub use builder::{
 pub use encoded::{Encoded, decode_presence, encode_presence};
 pub use examine::examine;
 pub use gather::{Block, Gather, SeriesTotals};
+pub use kernels::Kernels;
 pub(crate) use meter::Meter;
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::column::{Field, Series, SeriesTotals, Table};
+use crate::column::{Field, Kernels, Series, SeriesTotals, Table};
 use crate::error::Result;
 use crate::event::{Kind, Signal, is_error};
 use crate::query::count::Packed;
@@ -194,7 +194,7 @@ impl Catalog {
 
 fn read(segment: &impl Segment, entry: &FrameEntry) -> Result<Vec<(Series, Known)>> {
     let (header, view) = segment.read(entry)?;
-    let mut columns = Columns::new(&header, &view);
+    let mut columns = Columns::new(&header, &view, Kernels::default());
     totals(&mut columns).map_err(|error| damaged(error, segment, entry))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::column::{BatchView, Field, Ids, Ints, Table, Texts};
+use crate::column::{BatchView, Field, Ids, Ints, Kernels, Table, Texts};
 use crate::error::{Error, Result};
 use crate::event::ValueType;
 use crate::format::frame::FrameHeader;
@@ -17,6 +17,7 @@ use crate::query::value::{Number, Scalar};
 pub(super) struct Columns<'v> {
     pub(super) header: &'v FrameHeader,
     pub(super) view: &'v BatchView,
+    pub(super) kernels: Kernels,
     decoded: HashMap<usize, Values>,
 }
 
@@ -69,8 +70,12 @@ pub(super) struct Column {
 }
 
 impl<'v> Columns<'v> {
-    pub(super) fn new(header: &'v FrameHeader, view: &'v BatchView) -> Columns<'v> {
-        Columns { header, view, decoded: HashMap::new() }
+    pub(super) fn new(
+        header: &'v FrameHeader,
+        view: &'v BatchView,
+        kernels: Kernels,
+    ) -> Columns<'v> {
+        Columns { header, view, kernels, decoded: HashMap::new() }
     }
 
     /// The integers of a field of the events; `None` if no event has it.

@@ -5,7 +5,7 @@
 //!    per entry of a dictionary; only then its outcome is spread over events.
 //! 3. Columns are decoded when a test needs them.
 
-use crate::column::{Field, Ints, Table, Texts};
+use crate::column::{Field, Ints, Kernels, Table, Texts};
 use crate::error::Result;
 use crate::query::ast::{AttributeScope, Intrinsic, Reference};
 use crate::query::decoded::{Column, Columns, Form, Place, Values, has_int};
@@ -27,6 +27,11 @@ const HIT: u8 = 2;
 const MISS: u8 = 4;
 /// The dictionary entry has been looked at.
 const KNOWN: u8 = 8;
+/// Dictionaries up to this size are tested as a whole, before it is known which entries matter.
+const ENTRIES_EAGER_MAX: usize = 64;
+/// So many codes are compared one after the other, before looking each row's up is quicker: a
+/// comparison costs a tenth of that.
+const CODES_COMPARED_MAX: usize = 8;
 
 impl Outcome {
     fn none(rows: usize) -> Outcome {
@@ -258,28 +263,32 @@ fn column(
             return Ok(Outcome { miss: present.clone(), present, hit: none });
         }
         let column = columns.column(place)?;
-        return Ok(tested(&column, &Check::Never, rows));
+        return Ok(tested(&column, &Check::Never, rows, columns.kernels));
     };
     let column = columns.column(place)?;
-    Ok(tested(&column, check, rows))
+    Ok(tested(&column, check, rows, columns.kernels))
 }
 
-fn tested(column: &Column, check: &Check, rows: &Selection) -> Outcome {
+fn tested(column: &Column, check: &Check, rows: &Selection, kernels: Kernels) -> Outcome {
     match (&column.values, check) {
         (Values::Ints(ints), Check::Number(test)) if column.form == Form::Int => {
-            Outcome::of(rows, |row| match ints.values.get(row) {
-                Some(&value) if has_int(ints, row) => {
-                    PRESENT | if test.int(value) { HIT } else { MISS }
-                }
-                _ => 0,
-            })
+            let present = Selection::of_present(ints.present.as_ref(), rows.rows());
+            let (low, high, outside) = test.whole();
+            compared(&ints.values, (low, high), !outside, present, rows, kernels)
         }
         (Values::Ints(ints), Check::Code(code, equal)) if column.form == Form::Code => {
-            let passes = |value: i64| PRESENT | if (value == *code) == *equal { HIT } else { MISS };
-            Outcome::of(rows, |row| passes(ints.values.get(row).copied().unwrap_or(0)))
+            // An event that says nothing has code 0, which is a value.
+            let present = Selection::all(rows.rows());
+            compared(&ints.values, (*code, *code), *equal, present, rows, kernels)
+        }
+        (Values::Texts(texts), _) if entries(texts) <= ENTRIES_EAGER_MAX => {
+            let bits: Vec<u8> = (0..entries(texts) as u32)
+                .map(|code| visited(check, |each| column.visit_code(texts, code, each)))
+                .collect();
+            spread(&texts.codes, &bits, rows, kernels)
         }
         (Values::Texts(texts), _) => {
-            let mut memo = vec![0u8; texts.offsets.len().saturating_sub(1)];
+            let mut memo = vec![0u8; entries(texts)];
             Outcome::of(rows, |row| {
                 let code = texts.codes.get(row).copied().unwrap_or(Texts::ABSENT);
                 let Some(known) = memo.get_mut(code as usize) else {
@@ -293,6 +302,60 @@ fn tested(column: &Column, check: &Check, rows: &Selection) -> Outcome {
         }
         _ => Outcome::of(rows, |row| visited(check, |each| column.visit(row, each))),
     }
+}
+
+/// Values of which those inside the range pass, or those outside unless `inside`.
+fn compared(
+    values: &[i64],
+    (low, high): (i64, i64),
+    inside: bool,
+    mut present: Selection,
+    rows: &Selection,
+    kernels: Kernels,
+) -> Outcome {
+    present.and(rows);
+    let within = Selection::of_words(kernels.between(values, low, high), rows.rows());
+    let (mut hit, mut miss) = (present.clone(), present.clone());
+    if inside {
+        hit.and(&within);
+        miss.and_not(&within);
+    } else {
+        hit.and_not(&within);
+        miss.and(&within);
+    }
+    Outcome { present, hit, miss }
+}
+
+/// How many distinct texts there are.
+fn entries(texts: &Texts) -> usize {
+    texts.offsets.len().saturating_sub(1)
+}
+
+/// Gives each row the bits of its code; one without a code that is known has none.
+fn spread(codes: &[u32], bits: &[u8], rows: &Selection, kernels: Kernels) -> Outcome {
+    let count = |bit| bits.iter().filter(|bits| **bits & bit != 0).count();
+    if [PRESENT, HIT, MISS].into_iter().map(count).any(|n| n > CODES_COMPARED_MAX && n < bits.len())
+    {
+        let of = |row: usize| codes.get(row).and_then(|code| bits.get(*code as usize));
+        return Outcome::of(rows, |row| of(row).copied().unwrap_or(0));
+    }
+    let mut known = Selection::none(rows.rows());
+    let mut absent = Selection::none(rows.rows());
+    kernels.equal(codes, Texts::ABSENT, absent.words_mut());
+    known.or(rows);
+    known.and_not(&absent);
+    let rows_with = |bit: u8| {
+        if count(bit) == bits.len() {
+            return known.clone();
+        }
+        let mut with = Selection::none(rows.rows());
+        for (code, _) in (0..).zip(bits).filter(|(_, bits)| **bits & bit != 0) {
+            kernels.equal(codes, code, with.words_mut());
+        }
+        with.and(rows);
+        with
+    };
+    Outcome { present: rows_with(PRESENT), hit: rows_with(HIT), miss: rows_with(MISS) }
 }
 
 /// The bits of a row, whose values `visit` hands out.

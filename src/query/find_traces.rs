@@ -57,7 +57,8 @@ pub(super) fn find<S: Segment>(
     plan.frames.sort_by_key(|frame| Reverse(frame.times.1));
     let mut newest = Newest::new(limit.saturating_add(1));
     for (index, frame) in plan.frames.iter().enumerate() {
-        if newest.worst.is_some_and(|worst| frame.times.1.0 < worst.0) {
+        let beaten = newest.worst.is_some_and(|worst| frame.times.1.0 < worst.0);
+        if beaten && !query.full_scan {
             guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
             break;
         }

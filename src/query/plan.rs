@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use crate::column::Kernels;
 use crate::error::{Error, Result};
 use crate::index::trace_hash;
 use crate::query::attributes::{Probe, SegmentProbe};
 use crate::query::guard::Guard;
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::{Order, Query};
+use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
 use crate::segment::{Directory, FrameEntry};
 use crate::store::SegmentAttributes;
@@ -26,6 +28,8 @@ pub(super) struct Plan<'a, S> {
     pub(super) frames: Vec<PlannedFrame>,
     /// What was left out, and why.
     pub(super) steps: Steps,
+    /// What compares values.
+    pub(super) kernels: Kernels,
 }
 
 /// A segment with frames to read.
@@ -118,8 +122,26 @@ impl Bounds {
             && end <= self.sequences.1
     }
 
+    /// The rows of a frame that lie inside, whose events have these times.
+    pub(super) fn select(&self, times: &[i64], first_sequence: u64, kernels: Kernels) -> Selection {
+        let rows = times.len();
+        let end = first_sequence.saturating_add(rows as u64);
+        let whole = self.sequences.0 <= first_sequence && end <= self.sequences.1;
+        if self.after.is_none() && whole {
+            // A range that ends where it begins, or before, holds nothing.
+            let Some(last) = self.range.until.0.checked_sub(1) else {
+                return Selection::none(rows);
+            };
+            return Selection::of_words(kernels.between(times, self.range.since.0, last), rows);
+        }
+        Selection::of(rows, |row| {
+            let time = times.get(row).copied().unwrap_or(0);
+            self.admit(Timestamp(time), first_sequence + row as u64)
+        })
+    }
+
     /// Whether an event lies inside.
-    pub(super) fn admit(&self, time: Timestamp, sequence: u64) -> bool {
+    fn admit(&self, time: Timestamp, sequence: u64) -> bool {
         let behind = match self.after {
             None => true,
             Some((t, s, Order::Newest)) => (time, sequence) < (t, s),
@@ -158,10 +180,17 @@ pub(super) fn plan<'a, S: Segment>(
         segments: Vec::new(),
         frames: Vec::new(),
         steps: Steps::default(),
+        kernels: query.kernels,
     };
     for segment in source.segments {
         plan.steps.segments += 1;
         guard.check(0)?;
+        if query.full_scan {
+            if let Some(directory) = guard.tolerate(segment.directory())? {
+                plan.add_all(segment, directory);
+            }
+            continue;
+        }
         let (first, end) = segment.sequences();
         if segment.times().is_none_or(|(min, max)| !bounds.range.overlaps(min, max)) {
             plan.steps.segments_by_time += 1;
@@ -223,6 +252,22 @@ impl<'a, S: Segment> Plan<'a, S> {
             self.segments.push(PlannedSegment { segment, directory });
         }
         Ok(())
+    }
+
+    /// Adds every frame of a segment, with nothing known of it.
+    fn add_all(&mut self, segment: &'a S, directory: Arc<Directory>) {
+        let at = self.segments.len() as u32;
+        for (index, entry) in directory.frames.iter().take(segment.frames_visible()).enumerate() {
+            self.steps.frames += 1;
+            self.frames.push(PlannedFrame {
+                segment: at,
+                frame: index as u32,
+                inside: false,
+                certain: false,
+                times: (entry.min_time, entry.max_time),
+            });
+        }
+        self.segments.push(PlannedSegment { segment, directory });
     }
 
     /// `None` if the frame can be left out, else whether bounds and predicate hold for all of it.

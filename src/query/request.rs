@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::column::Kernels;
 use crate::error::{Error, Result};
 use crate::event::{Signal, SpanId, Status, TraceId};
 use crate::limits;
@@ -71,6 +72,11 @@ pub struct Query {
     pub cancel: Option<Arc<AtomicBool>>,
     /// Leave damaged frames out and say so, instead of failing with `Corrupt`.
     pub partial: bool,
+    /// Every event is read: no index, summary or order of frames leaves anything out. For holding
+    /// the answers of indexes against; `false` unless set.
+    pub full_scan: bool,
+    /// What compares values; the fastest unless set.
+    pub kernels: Kernels,
 }
 
 impl Default for Query {
@@ -98,6 +104,8 @@ impl Query {
             events_read_max: u64::MAX,
             cancel: None,
             partial: false,
+            full_scan: false,
+            kernels: Kernels::default(),
         }
     }
 
@@ -234,6 +242,20 @@ impl Query {
     #[must_use]
     pub fn partial(mut self, partial: bool) -> Query {
         self.partial = partial;
+        self
+    }
+
+    /// Reads every event, whatever indexes say.
+    #[must_use]
+    pub fn full_scan(mut self, full_scan: bool) -> Query {
+        self.full_scan = full_scan;
+        self
+    }
+
+    /// Compares values with these kernels.
+    #[must_use]
+    pub fn kernels(mut self, kernels: Kernels) -> Query {
+        self.kernels = kernels;
         self
     }
 }

@@ -12,7 +12,6 @@ use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame};
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, damaged};
-use crate::time::Timestamp;
 
 /// Matching events of one frame, as columns: what the engine gives before it makes [`Event`]s.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ pub(super) fn frame<S: Segment, T>(
     guard.scanned.events_read += u64::from(entry.events);
     guard.scanned.bytes_read += u64::from(entry.stored_length);
     let mut matched = 0;
-    let mut columns = Columns::new(&header, &view);
+    let mut columns = Columns::new(&header, &view, plan.kernels);
     let outcome = matching(plan, frame, &mut columns).and_then(|rows| {
         matched = rows.count() as u64;
         with(&mut columns, &rows)
@@ -92,11 +91,7 @@ fn matching<S: Segment>(
     let mut within = Selection::all(columns.view.events());
     if !frame.inside {
         let times = columns.every_int(Table::Events, Field::Time)?;
-        let first = columns.header.first_sequence;
-        within = Selection::of(within.rows(), |row| {
-            let time = times.values.get(row).copied().unwrap_or(0);
-            plan.bounds.admit(Timestamp(time), first + row as u64)
-        });
+        within = plan.bounds.select(&times.values, columns.header.first_sequence, columns.kernels);
     }
     if frame.certain {
         return Ok(within);

@@ -102,7 +102,7 @@ fn find<S: Segment>(
             Order::Newest => !frame.times.1.0,
             Order::Oldest => frame.times.0.0,
         };
-        let full = heap.len() >= wanted;
+        let full = heap.len() >= wanted && !query.full_scan;
         if full && heap.peek().is_some_and(|worst| frame_best > worst.rank.0) {
             guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
             break;

@@ -26,14 +26,16 @@ impl Selection {
     pub(super) fn of_present(present: Option<&Bitmap>, rows: usize) -> Selection {
         match present {
             None => Selection::all(rows),
-            Some(bitmap) => {
-                let mut words = bitmap.words.clone();
-                words.resize(rows.div_ceil(64), 0);
-                let mut selection = Selection { words, rows };
-                selection.trim();
-                selection
-            }
+            Some(bitmap) => Selection::of_words(bitmap.words.clone(), rows),
         }
+    }
+
+    /// The rows whose bits are set.
+    pub(super) fn of_words(mut words: Vec<u64>, rows: usize) -> Selection {
+        words.resize(rows.div_ceil(64), 0);
+        let mut selection = Selection { words, rows };
+        selection.trim();
+        selection
     }
 
     /// The rows for which the test holds.
@@ -87,6 +89,11 @@ impl Selection {
     /// Adds those of the other.
     pub(super) fn or(&mut self, other: &Selection) {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Their words, for kernels that add rows.
+    pub(super) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
     }
 
     /// How many there are.

@@ -202,7 +202,8 @@ impl Sums {
         whole: &std::ops::Range<i64>,
         guard: &mut Guard,
     ) -> Result<Vec<bool>> {
-        let answers = self.by == SeriesBy::Source
+        let answers = !query.full_scan
+            && self.by == SeriesBy::Source
             && self.step_ns % MINUTE_NS == 0
             && query.sequences.is_none()
             && plan.predicate.is_of_source();

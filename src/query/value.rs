@@ -104,6 +104,12 @@ impl NumberTest {
         (self.range.0 <= value && value <= self.range.1) != self.outside
     }
 
+    /// The least and the greatest whole number of a range, and whether those outside of it pass
+    /// instead of those inside.
+    pub(super) fn whole(&self) -> (i64, i64, bool) {
+        (self.range.0, self.range.1, self.outside)
+    }
+
     /// Whether any number passes.
     pub(super) fn number(&self, value: Number) -> bool {
         match value {

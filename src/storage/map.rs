@@ -1,4 +1,4 @@
-//! Read-only mappings of sealed files: the only `unsafe` of the library (SEG-1).
+//! Read-only mappings of sealed files: the only `unsafe` of the library beside the kernels' (SEG-1).
 //!
 //! Mapped memory is the page cache of the file itself. That is sound only while nobody changes or
 //! shortens the file: a changed byte would change a slice that Rust believes frozen, and a page

@@ -8,7 +8,7 @@
 //! 2. What `write_at` took is volatile until `sync_data` on that file succeeds; a created, renamed
 //!    or removed name is volatile until `sync_dir` succeeds.
 //! 3. `write_at` may write less than asked; callers go through [`write_all_at`].
-//! 4. Only `map` holds `unsafe`; only this module touches `std::fs`.
+//! 4. Only `map` holds `unsafe` here; only this module touches `std::fs`.
 
 use std::sync::Arc;
 
