@@ -139,6 +139,9 @@ limits! {
     DISTINCT_BYTES_MAX: usize = 64 << 20;
     /// Spans that are joined with their parents at a time: 32 bytes each; more are read again.
     JOINED_SPANS_MAX: usize = 4 << 20;
+    /// Threads that one query uses unless the options say otherwise: machines of two processors are
+    /// what we measure on, and more of a query than that would take them from ingest.
+    SCAN_THREADS_DEFAULT: usize = 2;
     /// Seconds a query may take unless the caller says otherwise.
     QUERY_DEADLINE_S_DEFAULT: u64 = 30;
     /// Minutes that a server keeps a snapshot alive: a longer deadline of a query is cut to it.

@@ -36,6 +36,8 @@ pub struct Options {
     pub read_mode: ReadMode,
     /// Compact in the background; without it only [`Store::compact`](crate::Store::compact) does.
     pub compaction: bool,
+    /// Threads that one query uses, that of the caller included; others help while they are idle.
+    pub scan_threads: usize,
     /// Start no threads: the caller steps the state machines.
     pub manual: bool,
     /// Seeds salts and the store id in place of the operating system's randomness (simulator only).
@@ -55,6 +57,7 @@ impl Options {
             retention: Retention::default(),
             read_mode: ReadMode::default(),
             compaction: true,
+            scan_threads: limits::SCAN_THREADS_DEFAULT,
             manual: false,
             seed: None,
             lock_note: format!("process {}", std::process::id()),

@@ -35,16 +35,24 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `length` bytes.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let taken =
-            self.bytes.get(self.offset..).and_then(|rest| rest.get(..length)).ok_or_else(|| {
-                self.error(format!("{length} bytes wanted, {} left", self.remaining()))
-            })?;
-        self.offset += length;
-        Ok(taken)
+        match self.bytes.get(self.offset..).and_then(|rest| rest.get(..length)) {
+            Some(taken) => {
+                self.offset += length;
+                Ok(taken)
+            }
+            None => Err(self.too_short(length)),
+        }
+    }
+
+    #[cold]
+    fn too_short(&self, length: usize) -> Error {
+        self.error(format!("{length} bytes wanted, {} left", self.remaining()))
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
@@ -52,6 +60,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8> {
         Ok(u8::from_le_bytes(self.array()?))
     }
@@ -77,7 +86,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next varint; more than ten bytes or 64 bits is an error.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64> {
+        // Most are of one byte.
+        match self.bytes.get(self.offset) {
+            Some(&byte) if byte < 0x80 => {
+                self.offset += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.u8()?;
@@ -93,12 +114,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next varint as a length or count, at most `max`; larger ones are of kind `Limit`.
+    #[inline]
     pub fn length(&mut self, max: usize, what: &str) -> Result<usize> {
         let at = self.offset;
         let value = self.varint()?;
-        usize::try_from(value).ok().filter(|&v| v <= max).ok_or_else(|| {
-            Error::limit(format!("{what} is {value}, at most {max} is allowed")).at(at as u64)
-        })
+        match usize::try_from(value) {
+            Ok(length) if length <= max => Ok(length),
+            _ => Err(too_long(value, max, what, at)),
+        }
     }
 
     /// Nothing may be left.
@@ -108,6 +131,11 @@ impl<'a> Cursor<'a> {
         }
         Err(self.error(format!("{} bytes are left over", self.remaining())))
     }
+}
+
+#[cold]
+fn too_long(value: u64, max: usize, what: &str, at: usize) -> Error {
+    Error::limit(format!("{what} is {value}, at most {max} is allowed")).at(at as u64)
 }
 
 #[cfg(test)]

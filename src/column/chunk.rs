@@ -66,7 +66,7 @@ impl Chunks {
         let body = match cell.get() {
             Some(body) => body,
             None => {
-                let body = open_body(place, whole, stored)?;
+                let body = open_body(place, whole, stored, &self.metered)?;
                 cell.get_or_init(|| {
                     self.metered.add(body.memory_bytes());
                     body
@@ -111,14 +111,25 @@ impl Body {
     }
 }
 
-fn open_body(place: &Place, whole: &[u8], stored: &[u8]) -> Result<Body> {
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        for body in self.bodies.drain(..) {
+            if let Some(Body::Decompressed(raw)) = body.into_inner() {
+                self.metered.give(raw);
+            }
+        }
+    }
+}
+
+fn open_body(place: &Place, whole: &[u8], stored: &[u8], metered: &Metered) -> Result<Body> {
     if crc32(whole) != place.crc {
         return Err(Error::corrupt("a chunk's checksum is wrong"));
     }
     if place.body_stored == place.body_raw {
         return Ok(Body::AsStored);
     }
-    let raw = compress::decompress(Codec::Zstd, stored, place.body_raw)
+    let mut raw = metered.buffer(place.body_raw.min(limits::BATCH_RAW_BYTES_MAX));
+    compress::decompress_into(&mut raw, stored, place.body_raw)
         .map_err(|error| Error::corrupt(format!("a chunk: {}", error.message())))?;
     Ok(Body::Decompressed(raw))
 }

@@ -91,21 +91,25 @@ thread_local! {
 
 /// Brings a stored payload back into exactly `raw_length` bytes.
 pub(super) fn decompress(codec: Codec, stored: &[u8], raw_length: usize) -> Result<Vec<u8>> {
-    if raw_length > limits::BATCH_RAW_BYTES_MAX {
-        let max = limits::BATCH_RAW_BYTES_MAX;
-        let what = format!("raw_length is {raw_length}, at most {max} is allowed");
-        return Err(Error::limit(what).in_field("raw_length"));
-    }
     if codec == Codec::None {
+        check_raw_length(raw_length)?;
         if stored.len() != raw_length {
             let what = format!("{} bytes stored plain, raw_length {raw_length}", stored.len());
             return Err(Error::invalid(what).in_field("raw_length"));
         }
         return Ok(stored.to_vec());
     }
+    let mut raw = Vec::new();
+    decompress_into(&mut raw, stored, raw_length)?;
+    Ok(raw)
+}
+
+/// Brings a zstd frame back into exactly `raw_length` bytes of a buffer, which is empty.
+pub(super) fn decompress_into(raw: &mut Vec<u8>, stored: &[u8], raw_length: usize) -> Result<()> {
+    check_raw_length(raw_length)?;
     check_frame(stored, raw_length as u64)?;
-    let mut raw = Vec::with_capacity(raw_length);
-    let decompressed = CONTEXT.with_borrow_mut(|context| context.decompress(&mut raw, stored));
+    raw.reserve_exact(raw_length);
+    let decompressed = CONTEXT.with_borrow_mut(|context| context.decompress(raw, stored));
     decompressed.map_err(|code| {
         Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))).in_field("payload")
     })?;
@@ -113,7 +117,16 @@ pub(super) fn decompress(codec: Codec, stored: &[u8], raw_length: usize) -> Resu
         let what = format!("{} bytes decompressed, raw_length {raw_length}", raw.len());
         return Err(Error::invalid(what).in_field("raw_length"));
     }
-    Ok(raw)
+    Ok(())
+}
+
+fn check_raw_length(raw_length: usize) -> Result<()> {
+    if raw_length <= limits::BATCH_RAW_BYTES_MAX {
+        return Ok(());
+    }
+    let max = limits::BATCH_RAW_BYTES_MAX;
+    let what = format!("raw_length is {raw_length}, at most {max} is allowed");
+    Err(Error::limit(what).in_field("raw_length"))
 }
 
 /// RFC 8878, 3.1.1.1: the header of exactly one frame, within our limits.

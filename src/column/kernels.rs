@@ -1,10 +1,10 @@
-//! Comparisons of many values at once, an answer of 64 bits for 64 values: what scans spend their time
-//! in once a column is decoded.
+//! Comparisons of many values at once, an answer of 64 bits for 64 values: what scans spend their
+//! time in once a column is decoded.
 //!
-//! Each kernel is one plain loop that the compiler turns into vectors. It is compiled twice, for any
-//! processor and for those with AVX2, where it is four to five times as fast (64-bit comparisons are
-//! missing before); which one runs is found out once per [`Kernels`]. The plain one is the twin that
-//! tests hold the other against.
+//! Each kernel is one plain loop that the compiler turns into vectors. It is compiled twice, for
+//! any processor and for those with AVX2, where it is four to five times as fast (64-bit
+//! comparisons are missing before); which one runs is found out once per [`Kernels`]. The plain one
+//! is the twin that tests hold the other against.
 
 #![allow(unsafe_code, reason = "calls what is compiled for AVX2 where AVX2 was found")]
 
@@ -41,8 +41,8 @@ impl Kernels {
         Kernels(Set::Plain)
     }
 
-    /// Bit i of word w: whether value 64 w + i lies between `low` and `high`, both inside. Bits beyond
-    /// the last value are 0.
+    /// Bit i of word w: whether value 64 w + i lies between `low` and `high`, both inside. Bits
+    /// beyond the last value are 0.
     #[must_use]
     pub fn between(self, values: &[i64], low: i64, high: i64) -> Vec<u64> {
         let mut words = vec![0; values.len().div_ceil(LANES)];

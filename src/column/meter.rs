@@ -6,14 +6,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::column::spare::Spare;
+
 /// Bytes held by all views that were told of it.
 #[derive(Debug, Default)]
-pub(crate) struct Meter(AtomicUsize);
+pub(crate) struct Meter {
+    bytes: AtomicUsize,
+    /// What the views that went leave to those that come.
+    spare: Spare,
+}
 
 impl Meter {
     /// Their sum.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -31,10 +37,25 @@ impl Metered {
         metered
     }
 
+    /// An empty buffer for so many bytes.
+    pub(super) fn buffer(&self, bytes: usize) -> Vec<u8> {
+        match &self.meter {
+            Some(meter) => meter.spare.take(bytes),
+            None => Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Takes a buffer back that is not needed any more.
+    pub(super) fn give(&self, buffer: Vec<u8>) {
+        if let Some(meter) = &self.meter {
+            meter.spare.give(buffer);
+        }
+    }
+
     pub(super) fn add(&self, bytes: usize) {
         if let Some(meter) = &self.meter {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
-            meter.0.fetch_add(bytes, Ordering::Relaxed);
+            meter.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 }
@@ -42,7 +63,7 @@ impl Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         if let Some(meter) = &self.meter {
-            meter.0.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+            meter.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
         }
     }
 }

@@ -21,6 +21,7 @@ mod materialise;
 mod meter;
 mod payload;
 mod schema;
+mod spare;
 mod validate;
 mod view;
 

@@ -60,10 +60,10 @@ impl Histogram {
     }
 
     /// Adds all durations of another one.
-    pub fn merge(&mut self, other: &Histogram) {
+    pub fn merge(&mut self, other: Histogram) {
         self.zeros = self.zeros.saturating_add(other.zeros);
         if self.cells.is_empty() {
-            self.cells.clone_from(&other.cells);
+            self.cells = other.cells;
             return;
         }
         for cell in &other.cells {
@@ -88,20 +88,29 @@ impl Histogram {
     /// give or take [`ERROR_MAX`]; `None` without durations.
     #[must_use]
     pub fn percentile(&self, percent: u32) -> Option<i64> {
+        self.percentiles([percent]).map(|[duration]| duration)
+    }
+
+    /// As [`Histogram::percentile`], several at once, which ascend.
+    #[must_use]
+    pub fn percentiles<const N: usize>(&self, percents: [u32; N]) -> Option<[i64; N]> {
         let count = self.count();
-        let rank = (u128::from(count) * u128::from(percent.min(100))).div_ceil(100).max(1);
-        let mut below = u128::from(self.zeros);
         if count == 0 {
             return None;
         }
-        if rank <= below {
-            return Some(0);
-        }
-        let holds = |cell: &&u64| {
-            below += u128::from(count_in(**cell));
-            rank <= below
-        };
-        self.cells.iter().find(holds).map(|cell| middle(bucket_in(*cell)))
+        let mut cells = self.cells.iter();
+        // So many have been passed, the last of which are in this bucket, if in any.
+        let (mut passed, mut bucket) = (u128::from(self.zeros), None);
+        Some(percents.map(|percent| {
+            let rank = (u128::from(count) * u128::from(percent.min(100))).div_ceil(100).max(1);
+            while passed < rank
+                && let Some(cell) = cells.next()
+            {
+                passed += u128::from(count_in(*cell));
+                bucket = Some(bucket_in(*cell));
+            }
+            bucket.map_or(0, middle)
+        }))
     }
 
     /// Appends zeros, number of buckets, and of each its distance to the one before; its count to a
@@ -292,7 +301,7 @@ mod tests {
         let all = durations(3, 4_000);
         let mut sum = Histogram::default();
         for part in all.chunks(333).rev() {
-            sum.merge(&histogram(part));
+            sum.merge(histogram(part));
         }
         assert_eq!(sum, histogram(&all));
         assert_eq!(sum.count(), 4_000);

@@ -40,7 +40,7 @@ pub fn merge(into: &mut Minutes, other: &Minutes) {
             let sum = own.entry(*number).or_default();
             sum.events += minute.events;
             sum.errors += minute.errors;
-            sum.durations.merge(&minute.durations);
+            sum.durations.merge(minute.durations.clone());
         }
     }
 }

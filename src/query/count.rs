@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::query::decoded::Columns;
+use crate::query::fold::fold;
 use crate::query::groups::{Grouping, minute_of};
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
@@ -29,20 +30,25 @@ pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -
     if by == By::default() {
         groups.insert((None, None, None), 0);
     }
-    for frame in &plan.frames {
+    let add = |sum: &mut BTreeMap<Group, u64>, frame: &PlannedFrame, guard: &mut Guard| {
         if let Some((group, events)) = known(&plan, frame, by) {
             guard.check(0)?;
             guard.scanned.events_matched += events;
-            *groups.entry(group).or_default() += events;
+            *sum.entry(group).or_default() += events;
         } else if let Some((_, _, counts)) =
-            scan::frame(&plan, frame, &mut guard, |columns, rows| in_frame(columns, rows, by))?
+            scan::frame(&plan, frame, guard, |columns, rows| in_frame(columns, rows, by))?
         {
             for (group, events) in counts {
-                *groups.entry(group).or_default() += events;
+                *sum.entry(group).or_default() += events;
             }
         }
-        check_groups(groups.len())?;
+        check_groups(sum.len())
+    };
+    let sums = fold(source.workers, &plan.frames, &mut guard, BTreeMap::new, add)?;
+    for (group, events) in sums.into_iter().flatten() {
+        *groups.entry(group).or_default() += events;
     }
+    check_groups(groups.len())?;
     let counts = groups.into_iter().map(|((source, event_type, minute), count)| Count {
         source,
         event_type,

@@ -19,7 +19,7 @@ use crate::query::plan::plan;
 use crate::query::request::{Order, Query};
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
-use crate::query::{Scanned, ids, scan};
+use crate::query::{Scanned, fold, ids, scan};
 use crate::store::Snapshot;
 
 /// Traces and how they were found.
@@ -56,19 +56,50 @@ pub(super) fn find<S: Segment>(
     let mut plan = plan(source, &query, &mut guard)?;
     plan.frames.sort_by_key(|frame| Reverse(frame.times.1));
     let mut newest = Newest::new(limit.saturating_add(1));
-    for (index, frame) in plan.frames.iter().enumerate() {
+    let mut left = plan.frames.as_slice();
+    while let Some(frame) = left.first() {
         let beaten = newest.worst.is_some_and(|worst| frame.times.1.0 < worst.0);
         if beaten && !query.full_scan {
-            guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
+            guard.scanned.frames_pruned += left.len() as u64;
             break;
         }
-        scan::frame(&plan, frame, &mut guard, |columns, rows| newest.add(columns, rows))?;
+        let wave = fold::wave(source.workers, plan.frames.len() - left.len());
+        let (now, later) = left.split_at(wave.min(left.len()));
+        let worst = newest.worst;
+        let read = fold::map(source.workers, now, &mut guard, |frame, guard| {
+            scan::frame(&plan, frame, guard, |columns, rows| ranked(columns, rows, worst))
+        })?;
+        read.into_iter().flatten().for_each(|(_, _, found)| newest.add(found));
         newest.trim();
+        left = later;
     }
     let mut ids = newest.into_sorted();
     let truncated = ids.len() > limit;
     ids.truncate(limit);
     Ok(FoundTraces { ids, truncated, scanned: guard.scanned, damage: guard.damage })
+}
+
+/// The traces of the matching events of a frame, unless a worst one is known that is newer.
+fn ranked(
+    columns: &mut Columns<'_>,
+    rows: &Selection,
+    worst: Option<Rank>,
+) -> Result<Vec<(TraceId, Rank)>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(traces) = ids::traces(columns)? else {
+        return Ok(Vec::new());
+    };
+    let times = columns.every_int(Table::Events, Field::Time)?;
+    let first = columns.header.first_sequence;
+    let ranked = rows.iter().filter_map(|row| {
+        let time = times.values.get(row).copied().unwrap_or(0);
+        let rank = (time, first + row as u64);
+        let is_late = worst.is_some_and(|worst| rank < worst);
+        traces.row(row).filter(|_| !is_late).map(|id| (TraceId(id), rank))
+    });
+    Ok(ranked.collect())
 }
 
 /// The newest traces so far.
@@ -84,28 +115,11 @@ impl Newest {
         Newest { wanted, found: hashbrown::HashMap::default(), worst: None }
     }
 
-    /// Adds the matching events of a frame; nothing of it if it is damaged.
-    fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
+    fn add(&mut self, found: Vec<(TraceId, Rank)>) {
+        for (id, rank) in found {
+            let newest = self.found.entry(id).or_insert(rank);
+            *newest = rank.max(*newest);
         }
-        let Some(traces) = ids::traces(columns)? else {
-            return Ok(());
-        };
-        let times = columns.every_int(Table::Events, Field::Time)?;
-        let first = columns.header.first_sequence;
-        for row in rows.iter() {
-            let time = times.values.get(row).copied().unwrap_or(0);
-            let rank = (time, first + row as u64);
-            if self.worst.is_some_and(|worst| rank < worst) {
-                continue;
-            }
-            if let Some(id) = traces.row(row) {
-                let newest = self.found.entry(TraceId(id)).or_insert(rank);
-                *newest = rank.max(*newest);
-            }
-        }
-        Ok(())
     }
 
     /// Lets go of all but the best.

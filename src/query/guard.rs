@@ -2,7 +2,7 @@
 //! at least once per frame. Also what it has cost, and what was left out as damaged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, Scanned};
@@ -13,9 +13,11 @@ const DAMAGE_MAX: usize = 100;
 
 /// Limits and counters of one run of a query.
 pub(super) struct Guard {
-    clock: SystemClock,
+    clock: Arc<SystemClock>,
     deadline_ms: u64,
     events_read_max: u64,
+    /// Events that all threads of the query have been allowed to read.
+    events_allowed: Arc<AtomicU64>,
     cancel: Option<Arc<AtomicBool>>,
     partial: bool,
     /// What it has cost so far.
@@ -28,9 +30,10 @@ impl Guard {
     /// The clock starts here.
     pub(super) fn new(query: &Query) -> Guard {
         Guard {
-            clock: SystemClock::new(),
+            clock: Arc::new(SystemClock::new()),
             deadline_ms: query.deadline_ms,
             events_read_max: query.events_read_max,
+            events_allowed: Arc::default(),
             cancel: query.cancel.clone(),
             partial: query.partial,
             scanned: Scanned::default(),
@@ -48,12 +51,39 @@ impl Guard {
             let what = format!("not done after {ms} ms: narrow the query or allow it more time");
             return Err(Error::new(ErrorKind::Deadline, what));
         }
-        if self.scanned.events_read.saturating_add(events) > self.events_read_max {
+        let before = self.events_allowed.fetch_add(events, Ordering::Relaxed);
+        if before.saturating_add(events) > self.events_read_max {
             let max = self.events_read_max;
             let what = format!("more than {max} events would be read: narrow the query");
             return Err(Error::limit(what).in_field("events_read_max"));
         }
         Ok(())
+    }
+
+    /// The same limits for another thread of the same query, with counters of its own.
+    pub(super) fn fork(&self) -> Guard {
+        Guard {
+            clock: self.clock.clone(),
+            events_allowed: self.events_allowed.clone(),
+            cancel: self.cancel.clone(),
+            scanned: Scanned::default(),
+            damage: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Takes over what a fork has counted.
+    pub(super) fn join(&mut self, fork: &mut Guard) {
+        let (sum, more) = (&mut self.scanned, fork.scanned);
+        sum.segments += more.segments;
+        sum.segments_pruned += more.segments_pruned;
+        sum.frames += more.frames;
+        sum.frames_pruned += more.frames_pruned;
+        sum.events_read += more.events_read;
+        sum.events_matched += more.events_matched;
+        sum.bytes_read += more.bytes_read;
+        self.damage.append(&mut fork.damage);
+        self.damage.truncate(DAMAGE_MAX);
     }
 
     /// Damage is an error, unless the query asked for what is left.

@@ -21,6 +21,7 @@ mod display;
 mod evaluate;
 mod explain;
 mod find_traces;
+mod fold;
 mod groups;
 mod guard;
 mod ids;

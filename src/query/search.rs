@@ -14,12 +14,14 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::format::frame::FrameHeader;
 use crate::limits;
+use crate::query::decoded::Columns;
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::request::{Cursor, Order, Query};
+use crate::query::selection::Selection;
 use crate::query::size::{FIXED_BYTES, event_bytes};
 use crate::query::source::{Segment, Source, damaged};
-use crate::query::{Answer, scan};
+use crate::query::{Answer, fold, scan};
 use crate::time::Timestamp;
 
 /// Events made at a time, at most.
@@ -55,19 +57,23 @@ fn rank(order: Order, time: i64, sequence: u64) -> (i64, u64) {
     }
 }
 
+/// The time part of the best rank that an event of the frame can have.
+fn best_of(frame: &PlannedFrame, order: Order) -> i64 {
+    match order {
+        Order::Newest => !frame.times.1.0,
+        Order::Oldest => frame.times.0.0,
+    }
+}
+
 /// Answers a query.
 pub(super) fn search<S: Segment>(source: &Source<'_, S>, query: &Query) -> Result<Answer> {
     let mut guard = Guard::new(query);
     let mut plan = plan(source, query, &mut guard)?;
-    let best = |frame: &PlannedFrame| match query.order {
-        Order::Newest => !frame.times.1.0,
-        Order::Oldest => frame.times.0.0,
-    };
-    plan.frames.sort_by_key(best);
+    plan.frames.sort_by_key(|frame| best_of(frame, query.order));
     let mut kept = Kept::default();
     // One more than the limit of bytes can hold, so that it is what ends the answer.
     let limit = query.limit.min((query.bytes_max / FIXED_BYTES).saturating_add(1));
-    let found = find(&plan, query, limit, &mut guard, &mut kept)?;
+    let found = find(source, &plan, query, limit, &mut guard, &mut kept)?;
     let truncated = found.len() > limit;
     let found = found.get(..limit.min(found.len())).unwrap_or_default();
     let upper = query.cursor.map_or(source.next_sequence, |c| c.upper_sequence);
@@ -89,6 +95,7 @@ pub(super) fn search<S: Segment>(source: &Source<'_, S>, query: &Query) -> Resul
 
 /// The best events, one more than the limit if there are more, best first.
 fn find<S: Segment>(
+    source: &Source<'_, S>,
     plan: &Plan<'_, S>,
     query: &Query,
     limit: usize,
@@ -97,44 +104,65 @@ fn find<S: Segment>(
 ) -> Result<Vec<Found>> {
     let wanted = limit.saturating_add(1);
     let mut heap: BinaryHeap<Found> = BinaryHeap::new();
-    for (index, frame) in plan.frames.iter().enumerate() {
-        let frame_best = match query.order {
-            Order::Newest => !frame.times.1.0,
-            Order::Oldest => frame.times.0.0,
-        };
-        let full = heap.len() >= wanted && !query.full_scan;
-        if full && heap.peek().is_some_and(|worst| frame_best > worst.rank.0) {
-            guard.scanned.frames_pruned += (plan.frames.len() - index) as u64;
+    let frames: Vec<(u32, &PlannedFrame)> = (0..).zip(&plan.frames).collect();
+    let mut left = frames.as_slice();
+    while let Some((_, frame)) = left.first() {
+        // Once there are enough, only what is better than the worst of them matters.
+        let worst = heap.peek().copied().filter(|_| heap.len() >= wanted);
+        let beaten = worst.is_some_and(|worst| best_of(frame, query.order) > worst.rank.0);
+        if beaten && !query.full_scan {
+            guard.scanned.frames_pruned += left.len() as u64;
             break;
         }
-        let index = index as u32;
-        let read = scan::frame(plan, frame, guard, |columns, rows| {
-            if rows.is_empty() {
-                return Ok(false);
-            }
-            let times = columns.every_int(Table::Events, Field::Time)?;
-            let first = columns.header.first_sequence;
-            let mut any = false;
-            for row in rows.iter() {
-                let time = times.values.get(row).copied().unwrap_or(0);
-                let rank = rank(query.order, time, first + row as u64);
-                let found = Found { rank, frame: index, row: row as u32 };
+        let wave = fold::wave(source.workers, frames.len() - left.len());
+        let (now, later) = left.split_at(wave.min(left.len()));
+        let read = fold::map(source.workers, now, guard, |(index, frame), guard| {
+            scan::frame(plan, frame, guard, |columns, rows| {
+                candidates(columns, rows, query.order, *index, worst, wanted)
+            })
+        })?;
+        for ((index, _), read) in now.iter().zip(read) {
+            let Some((header, view, found)) = read.filter(|(.., found)| !found.is_empty()) else {
+                continue;
+            };
+            for found in found {
                 if heap.len() < wanted {
                     heap.push(found);
                 } else if let Some(mut worst) = heap.peek_mut().filter(|w| found < **w) {
                     *worst = found;
-                } else {
-                    continue;
                 }
-                any = true;
             }
-            Ok(any)
-        })?;
-        if let Some((header, view, true)) = read {
-            kept.keep(index, header, view);
+            kept.keep(*index, header, view);
         }
+        left = later;
     }
     Ok(heap.into_sorted_vec())
+}
+
+/// The matching events of a frame that are better than the worst wanted, as many as are wanted.
+fn candidates(
+    columns: &mut Columns<'_>,
+    rows: &Selection,
+    order: Order,
+    frame: u32,
+    worst: Option<Found>,
+    wanted: usize,
+) -> Result<Vec<Found>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let times = columns.every_int(Table::Events, Field::Time)?;
+    let first = columns.header.first_sequence;
+    let found = rows.iter().map(|row| {
+        let time = times.values.get(row).copied().unwrap_or(0);
+        Found { rank: rank(order, time, first + row as u64), frame, row: row as u32 }
+    });
+    let mut found: Vec<Found> = found.filter(|f| worst.is_none_or(|worst| *f < worst)).collect();
+    if found.len() > wanted {
+        found.select_nth_unstable(wanted);
+        found.truncate(wanted);
+    }
+    Ok(found)
 }
 
 impl Kept {

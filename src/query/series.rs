@@ -16,9 +16,10 @@ use crate::index::Histogram;
 use crate::index::minutes::{MINUTE_NS, Minute};
 use crate::limits;
 use crate::query::decoded::{Columns, has_int};
+use crate::query::fold::fold;
 use crate::query::groups::Grouping;
 use crate::query::guard::Guard;
-use crate::query::plan::{Plan, plan};
+use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
@@ -91,32 +92,60 @@ pub(super) fn series<S: Segment>(
     let query = Query { cursor: None, ..query.clone() };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
-    let mut sums = Sums { step_ns, by, ..Sums::default() };
     let whole = whole_minutes(&plan.bounds.range);
-    let known = sums.add_minutes(&plan, &query, &whole, &mut guard)?;
-    for frame in &plan.frames {
-        if known.get(frame.segment as usize) == Some(&true) {
-            if whole.contains(&frame.times.0.0) && whole.contains(&frame.times.1.0) {
-                guard.scanned.frames_pruned += 1;
-                continue;
-            }
-            let matched = guard.scanned.events_matched;
-            let cut = scan::frame(&plan, frame, &mut guard, |columns, rows| {
-                let times = columns.every_int(Table::Events, Field::Time)?;
-                let is_known = |row| times.values.get(row).is_some_and(|time| whole.contains(time));
-                let mut cut = rows.clone();
-                cut.and_not(&Selection::of(rows.rows(), is_known));
-                sums.add(columns, &cut)?;
-                Ok(cut.count() as u64)
-            })?;
-            // The others are counted as what is known.
-            guard.scanned.events_matched = matched + cut.map_or(0, |(.., cut)| cut);
-        } else {
-            scan::frame(&plan, frame, &mut guard, |columns, rows| sums.add(columns, rows))?;
+    let asked = Asked { plan: &plan, query: &query, step_ns, by, whole: &whole };
+    let new = || Sums { step_ns, by, ..Sums::default() };
+    let known = fold(source.workers, &asked.segments(), &mut guard, Known::default, |k, at, g| {
+        let mut sums = k.sums.take().unwrap_or_else(new);
+        if sums.add_minutes(&asked, *at, g)? {
+            k.segments.push(*at);
         }
-        sums.check()?;
+        k.sums = Some(sums);
+        Ok(())
+    })?;
+    let (mut sums, mut is_known) = (new(), vec![false; plan.segments.len()]);
+    for known in known {
+        let places = known.segments.into_iter();
+        places.filter_map(|at| is_known.get_mut(at).map(|known| *known = true)).for_each(drop);
+        known.sums.into_iter().for_each(|sum| sums.join(sum));
     }
+    let add = |sums: &mut Sums, frame: &PlannedFrame, guard: &mut Guard| {
+        let is_known = is_known.get(frame.segment as usize) == Some(&true);
+        sums.add_frame(&asked, frame, is_known, guard)
+    };
+    let read = fold(source.workers, &plan.frames, &mut guard, new, add)?;
+    read.into_iter().for_each(|sum| sums.join(sum));
+    sums.check()?;
     Ok(SeriesAnswer { series: sums.finish(), scanned: guard.scanned, damage: guard.damage })
+}
+
+/// What every piece of the work has to know.
+struct Asked<'q, 'a, S> {
+    plan: &'q Plan<'a, S>,
+    query: &'q Query,
+    step_ns: i64,
+    by: SeriesBy,
+    /// Times of the minutes that are asked for as a whole.
+    whole: &'q std::ops::Range<i64>,
+}
+
+impl<S: Segment> Asked<'_, '_, S> {
+    /// The planned segments whose minutes would answer the question, if they have any.
+    fn segments(&self) -> Vec<usize> {
+        let answers = !self.query.full_scan
+            && self.by == SeriesBy::Source
+            && self.step_ns % MINUTE_NS == 0
+            && self.query.sequences.is_none()
+            && self.plan.predicate.is_of_source();
+        if answers { (0..self.plan.segments.len()).collect() } else { Vec::new() }
+    }
+}
+
+/// What segments know, and which segments those are.
+#[derive(Default)]
+struct Known {
+    segments: Vec<usize>,
+    sums: Option<Sums>,
 }
 
 /// The times of minutes that lie in the range as a whole.
@@ -193,56 +222,93 @@ impl Sums {
         Err(Error::limit(what).in_field("step"))
     }
 
-    /// Adds what segments know of whole minutes, if that answers the question; says of each planned
-    /// segment whether it did.
+    /// Adds what a segment knows of whole minutes; says whether it does.
     fn add_minutes<S: Segment>(
         &mut self,
-        plan: &Plan<'_, S>,
-        query: &Query,
-        whole: &std::ops::Range<i64>,
+        asked: &Asked<'_, '_, S>,
+        at: usize,
         guard: &mut Guard,
-    ) -> Result<Vec<bool>> {
-        let answers = !query.full_scan
-            && self.by == SeriesBy::Source
-            && self.step_ns % MINUTE_NS == 0
-            && query.sequences.is_none()
-            && plan.predicate.is_of_source();
-        if !answers {
-            return Ok(Vec::new());
+    ) -> Result<bool> {
+        let Some(planned) = asked.plan.segments.get(at) else { return Ok(false) };
+        guard.check(0)?;
+        let mut sources: Vec<(String, Vec<(i64, Minute)>)> = Vec::new();
+        let mut each = |source: &str, number: i64, minute: Minute| {
+            let start = number.saturating_mul(MINUTE_NS);
+            if !asked.whole.contains(&start) {
+                return;
+            }
+            match sources.last_mut() {
+                Some((last, minutes)) if last == source => minutes.push((start, minute)),
+                _ => sources.push((source.to_owned(), vec![(start, minute)])),
+            }
+        };
+        let read = guard.tolerate(planned.segment.minutes(&mut each))?.unwrap_or(false);
+        for (source, minutes) in sources.into_iter().filter(|_| read) {
+            let series = Series { source, event_type: String::new() };
+            if !asked.plan.predicate.verdict(&series).0 {
+                continue;
+            }
+            let number = self.number_of(series);
+            for (start, minute) in minutes {
+                let place = self.place(number, start.div_euclid(self.step_ns));
+                if let Some((_, _, point)) = self.points.get_mut(place) {
+                    point.count += minute.events;
+                    point.errors += minute.errors;
+                    point.durations.merge(minute.durations);
+                }
+                guard.scanned.events_matched += minute.events;
+            }
+            self.check()?;
         }
-        let mut known = Vec::with_capacity(plan.segments.len());
-        for planned in &plan.segments {
-            guard.check(0)?;
-            let mut minutes: Vec<(Series, i64, Minute)> = Vec::new();
-            let mut each = |source: &str, number: i64, minute: Minute| {
-                let start = number.saturating_mul(MINUTE_NS);
-                if !whole.contains(&start) {
-                    return;
-                }
-                let is_last = minutes.last().is_some_and(|last| last.0.source == source);
-                let series = match minutes.last() {
-                    Some(last) if is_last => last.0.clone(),
-                    _ => Series { source: source.to_owned(), event_type: String::new() },
-                };
-                minutes.push((series, start, minute));
-            };
-            let read = guard.tolerate(planned.segment.minutes(&mut each))?.unwrap_or(false);
-            known.push(read);
-            for (series, start, minute) in minutes.into_iter().filter(|_| read) {
-                if plan.predicate.verdict(&series).0 {
-                    let number = self.number_of(series);
-                    let place = self.place(number, start.div_euclid(self.step_ns));
-                    if let Some((_, _, point)) = self.points.get_mut(place) {
-                        point.count += minute.events;
-                        point.errors += minute.errors;
-                        point.durations.merge(&minute.durations);
-                    }
-                    guard.scanned.events_matched += minute.events;
-                }
-                self.check()?;
+        Ok(read)
+    }
+
+    /// Adds the events of a frame, or those that are in no minute that is known.
+    fn add_frame<S: Segment>(
+        &mut self,
+        asked: &Asked<'_, '_, S>,
+        frame: &PlannedFrame,
+        is_known: bool,
+        guard: &mut Guard,
+    ) -> Result<()> {
+        let (plan, whole) = (asked.plan, asked.whole);
+        if !is_known {
+            scan::frame(plan, frame, guard, |columns, rows| self.add(columns, rows))?;
+        } else if whole.contains(&frame.times.0.0) && whole.contains(&frame.times.1.0) {
+            guard.scanned.frames_pruned += 1;
+        } else {
+            let matched = guard.scanned.events_matched;
+            let cut = scan::frame(plan, frame, guard, |columns, rows| {
+                let times = columns.every_int(Table::Events, Field::Time)?;
+                let is_known = |row| times.values.get(row).is_some_and(|time| whole.contains(time));
+                let mut cut = rows.clone();
+                cut.and_not(&Selection::of(rows.rows(), is_known));
+                self.add(columns, &cut)?;
+                Ok(cut.count() as u64)
+            })?;
+            // The others are counted as what is known.
+            guard.scanned.events_matched = matched + cut.map_or(0, |(.., cut)| cut);
+        }
+        self.check()
+    }
+
+    /// Takes over what another thread has added up.
+    fn join(&mut self, other: Sums) {
+        let mut numbers = vec![0; other.numbers.len()];
+        for (series, number) in other.numbers {
+            if let Some(own) = numbers.get_mut(number as usize) {
+                *own = self.number_of(series);
             }
         }
-        Ok(known)
+        for (number, step, more) in other.points {
+            let number = numbers.get(number as usize).copied().unwrap_or(0);
+            let place = self.place(number, step);
+            if let Some((_, _, point)) = self.points.get_mut(place) {
+                point.count += more.count;
+                point.errors += more.errors;
+                point.durations.merge(more.durations);
+            }
+        }
     }
 
     /// Adds the matching events of a frame; nothing of it if it is damaged.

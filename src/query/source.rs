@@ -8,11 +8,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::FrameHeader;
 use crate::index::minutes::Minute;
 use crate::segment::{Directory, FrameEntry};
-use crate::store::{SegmentAttributes, SegmentView, Snapshot};
+use crate::store::{SegmentAttributes, SegmentView, Snapshot, Workers};
 use crate::time::{TimeRange, Timestamp};
 
 /// Frames that are found through one directory.
-pub(super) trait Segment {
+pub(super) trait Segment: Sync {
     /// Its id.
     fn id(&self) -> u64;
     /// Its file, for errors and scan units.
@@ -57,6 +57,8 @@ pub(super) struct Source<'a, S> {
     pub(super) next_sequence: u64,
     /// The segments, in order of id.
     pub(super) segments: &'a [S],
+    /// Who may help with a long scan.
+    pub(super) workers: Option<&'a Workers>,
 }
 
 impl Snapshot {
@@ -66,6 +68,7 @@ impl Snapshot {
             manifest_version: self.manifest_version(),
             next_sequence: self.next_sequence(),
             segments: self.segments(),
+            workers: Some(self.workers()),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, TraceId};
 use crate::query::ast::{Expr, Intrinsic, Operator, Reference};
 use crate::query::decoded::Columns;
+use crate::query::fold::fold;
 use crate::query::guard::Guard;
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::predicate::{self, Predicate};
@@ -64,17 +65,20 @@ pub(super) fn traces<S: Segment>(
     plan.predicate = Predicate::Constant(true);
     let predicate = predicate::compile(&query)?;
     let wanted = Wanted { places: &places, predicate: &predicate };
-    let mut gathered = Gathered {
+    let new = || Gathered {
         found: places.iter().map(|_| Vec::new()).collect(),
         bytes: 0,
         bytes_max: query.bytes_max,
     };
-    for frame in &plan.frames {
-        gathered.add_frame(&plan, frame, &wanted, &mut guard)?;
+    let add = |gathered: &mut Gathered, frame: &PlannedFrame, guard: &mut Guard| {
         if gathered.is_full() {
-            break;
+            return Ok(());
         }
-    }
+        gathered.add_frame(&plan, frame, &wanted, guard)
+    };
+    let mut sums = fold(source.workers, &plan.frames, &mut guard, new, add)?.into_iter();
+    let mut gathered = sums.next().unwrap_or_else(new);
+    sums.for_each(|sum| gathered.join(sum));
     let truncated = gathered.is_full();
     let mut found = gathered.found;
     found.iter_mut().for_each(|events| events.sort_by_key(|e| (e.time, e.sequence)));
@@ -102,6 +106,23 @@ impl Gathered {
     /// More was found than may be given.
     fn is_full(&self) -> bool {
         self.bytes > self.bytes_max
+    }
+
+    /// Takes over what another thread has found, as far as there is room.
+    fn join(&mut self, other: Gathered) {
+        let was_full = other.is_full();
+        for (trace, events) in self.found.iter_mut().zip(other.found) {
+            for event in events {
+                self.bytes = self.bytes.saturating_add(event_bytes(&event));
+                if self.bytes > self.bytes_max {
+                    return;
+                }
+                trace.push(event);
+            }
+        }
+        if was_full {
+            self.bytes = usize::MAX;
+        }
     }
 
     /// Adds the events of a frame that are asked for.

@@ -17,8 +17,9 @@ use crate::limits;
 use crate::query::ast::{AttributeScope, Intrinsic, Reference};
 use crate::query::decoded::{Column, Columns, Form, Place, Values};
 use crate::query::evaluate::referred;
+use crate::query::fold::fold;
 use crate::query::guard::Guard;
-use crate::query::plan::plan;
+use crate::query::plan::{PlannedFrame, plan};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
@@ -94,13 +95,16 @@ pub(super) fn top<S: Segment>(
     };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
-    let mut tally = Tally { room, ..Tally::default() };
-    for frame in &plan.frames {
-        let read = scan::frame(&plan, frame, &mut guard, |c, rows| in_frame(c, rows, &of))?;
-        if let Some((_, _, counts)) = read {
-            counts.into_iter().for_each(|(key, count)| tally.add(key, count));
-        }
-    }
+    let add = |tally: &mut Tally, frame: &PlannedFrame, guard: &mut Guard| {
+        let read = scan::frame(&plan, frame, guard, |c, rows| in_frame(c, rows, &of))?;
+        let counts = read.map(|(_, _, counts)| counts).unwrap_or_default();
+        counts.into_iter().for_each(|(key, count)| tally.add(key, count));
+        Ok(())
+    };
+    let new = || Tally { room, ..Tally::default() };
+    let mut sums = fold(source.workers, &plan.frames, &mut guard, new, add)?.into_iter();
+    let mut tally = sums.next().unwrap_or_else(new);
+    sums.for_each(|sum| tally.join(sum));
     let distinct = tally.counts.len() as u64;
     let mut counts: Vec<(Key, u64)> = tally.counts.into_iter().collect();
     let order = |a: &(Key, u64), b: &(Key, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
@@ -205,6 +209,12 @@ impl Tally {
         }
         self.bytes = bytes;
         self.counts.insert(key, count);
+    }
+
+    /// Takes over what another thread has counted.
+    fn join(&mut self, other: Tally) {
+        self.overflowed |= other.overflowed;
+        other.counts.into_iter().for_each(|(key, count)| self.add(key, count));
     }
 }
 

@@ -31,6 +31,7 @@ mod ticket;
 mod verify;
 mod version;
 mod views;
+mod workers;
 
 pub use compaction::{CompactCallback, CompactProgress};
 pub use snapshot::{SegmentView, Snapshot};
@@ -38,6 +39,7 @@ pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
 pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
 pub use version::SegmentAttributes;
+pub(crate) use workers::Workers;
 
 use driver::Threads;
 use open::Opened;

@@ -23,6 +23,7 @@ use crate::store::state::{Core, Ended, Mode, State};
 use crate::store::stats::Counters;
 use crate::store::version::{Form, Pin, ReadContext, Segment, Version, Visible};
 use crate::store::views::ViewCache;
+use crate::store::workers::Workers;
 use crate::time::Clock;
 
 /// How an open ends.
@@ -92,6 +93,7 @@ pub(crate) fn open(
             storage: storage.clone(),
             directories: DirectoryCache::default(),
             views: ViewCache::default(),
+            workers: workers(&options),
         }),
         storage,
         clock,
@@ -107,6 +109,11 @@ pub(crate) fn open(
         lock: Mutex::new(Some(lock)),
     };
     Ok(Opened { core, report })
+}
+
+/// A store that is stepped by hand is the caller's alone.
+fn workers(options: &Options) -> Workers {
+    Workers::new(if options.manual { 1 } else { options.scan_threads })
 }
 
 /// The first manifest; what a crash left of an earlier one goes.
@@ -179,6 +186,7 @@ pub(crate) fn open_read_only(
             storage: storage.clone(),
             directories: DirectoryCache::default(),
             views: ViewCache::default(),
+            workers: workers(&options),
         }),
         storage,
         clock,

@@ -12,6 +12,7 @@ use crate::index::trace_hash;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::Region;
 use crate::store::version::{Form, ReadContext, SegmentAttributes, Visible};
+use crate::store::workers::Workers;
 use crate::time::{TimeRange, Timestamp};
 
 /// Cheap to clone; pins its files.
@@ -25,6 +26,7 @@ struct Inner {
     manifest_number: u64,
     next_sequence: u64,
     segments: Vec<SegmentView>,
+    context: Arc<ReadContext>,
 }
 
 /// A segment as a snapshot sees it; frames beyond the snapshot's watermark are not shown.
@@ -44,7 +46,14 @@ impl Snapshot {
     ) -> Snapshot {
         let view = |visible| SegmentView { visible, context: context.clone() };
         let segments = segments.map(view).collect();
-        Snapshot { inner: Arc::new(Inner { store_id, manifest_number, next_sequence, segments }) }
+        let context = context.clone();
+        let inner = Inner { store_id, manifest_number, next_sequence, segments, context };
+        Snapshot { inner: Arc::new(inner) }
+    }
+
+    /// Who may help with a long scan.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.inner.context.workers
     }
 
     /// Segments in the order of the log, compacted or not, the active one last.

@@ -24,6 +24,7 @@ use crate::segment::{Directory, FrameEntry, SegmentSummary, TimeIndex};
 use crate::storage::{File, Region, Storage, read_exact_at};
 use crate::store::cache::DirectoryCache;
 use crate::store::views::ViewCache;
+use crate::store::workers::Workers;
 
 /// A file's name; whoever holds it keeps the file from being removed.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub(crate) struct ReadContext {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) directories: DirectoryCache,
     pub(crate) views: ViewCache,
+    pub(crate) workers: Workers,
 }
 
 /// One segment, in one of its forms.

@@ -69,9 +69,10 @@ fn write_point(out: &mut Vec<u8>, point: &Point) {
     write_unsigned(out, point.count);
     out.extend_from_slice(b",\"errors\":");
     write_unsigned(out, point.errors);
-    for (name, percent) in [(b",\"p50\":", 50), (b",\"p90\":", 90), (b",\"p99\":", 99)] {
+    let durations = point.durations.percentiles([50, 90, 99]);
+    for (at, name) in [b",\"p50\":", b",\"p90\":", b",\"p99\":"].into_iter().enumerate() {
         out.extend_from_slice(name);
-        match point.durations.percentile(percent) {
+        match durations.and_then(|durations| durations.get(at).copied()) {
             Some(duration) => write_integer(out, duration),
             None => out.extend_from_slice(b"null"),
         }

@@ -1,0 +1,120 @@
+//! Threads that help a query, so that a long scan uses more than one processor.
+//!
+//! A query asks for help and never waits for it: where all helpers are busy it works alone. So short
+//! queries are never held up behind the long ones of others, and a store that is stepped by hand has
+//! no helpers at all. The threads are rayon's, started when first asked for.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+
+/// The helpers of one store.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    helpers: usize,
+    busy: AtomicUsize,
+    /// `None` inside: the system gave no threads.
+    pool: OnceLock<Option<ThreadPool>>,
+}
+
+/// A helper that was taken; given back when it goes.
+struct Taken<'w>(&'w Workers);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Workers {
+    /// For queries that use so many threads, that of the caller included.
+    pub(crate) fn new(threads: usize) -> Workers {
+        Workers {
+            helpers: threads.saturating_sub(1),
+            busy: AtomicUsize::new(0),
+            pool: OnceLock::new(),
+        }
+    }
+
+    /// Threads that one query may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.helpers + 1
+    }
+
+    /// Calls `work` here and, at the same time, on helpers that are idle, at most so many; returns
+    /// when all calls have. A panic in one of them goes on here.
+    pub(crate) fn together(&self, helpers_max: usize, work: impl Fn() + Sync) {
+        let mut taken = Vec::new();
+        while taken.len() < helpers_max
+            && let Some(helper) = self.take()
+        {
+            taken.push(helper);
+        }
+        let pool = if taken.is_empty() { None } else { self.pool() };
+        let Some(pool) = pool else {
+            return work();
+        };
+        pool.in_place_scope(|scope| {
+            for helper in taken {
+                scope.spawn(|_| {
+                    let _given_back_at_the_end = helper;
+                    work();
+                });
+            }
+            work();
+        });
+    }
+
+    fn take(&self) -> Option<Taken<'_>> {
+        let free = |busy: usize| (busy < self.helpers).then_some(busy + 1);
+        let taken = self.busy.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
+        taken.ok().map(|_| Taken(self))
+    }
+
+    fn pool(&self) -> Option<&ThreadPool> {
+        let start = || {
+            let builder = ThreadPoolBuilder::new().num_threads(self.helpers);
+            builder.thread_name(|_| "annal-query".to_owned()).build().ok()
+        };
+        self.pool.get_or_init(start).as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    fn add_one(count: &AtomicUsize) {
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn idle_helpers_work_at_the_same_time_and_busy_ones_are_not_waited_for() {
+        let workers = Workers::new(2);
+        let (calls, both) = (AtomicUsize::new(0), Barrier::new(2));
+        workers.together(5, || {
+            both.wait();
+            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                // The only helper is in use: this returns although it never becomes free.
+                let alone = AtomicUsize::new(0);
+                workers.together(5, || add_one(&alone));
+                assert_eq!(alone.into_inner(), 1);
+            }
+            both.wait();
+        });
+        assert_eq!(calls.into_inner(), 2);
+        assert_eq!(workers.busy.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn who_works_alone_starts_no_threads() {
+        let (alone, calls) = (Workers::new(1), AtomicUsize::new(0));
+        alone.together(5, || add_one(&calls));
+        Workers::new(2).together(0, || add_one(&calls));
+        assert_eq!(calls.into_inner(), 2);
+        assert!(alone.pool.get().is_none());
+    }
+}
