@@ -161,6 +161,22 @@ fn exit_codes_say_what_happened() {
 }
 
 #[test]
+fn explain_tells_what_would_be_read_and_reads_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    let data = text(&data);
+    expect(0, &["generate", "--events", "100", "--data", data]);
+    let told = expect(0, &["query", "--data", data, "--explain"]);
+    assert!(told.contains("events    100, 100 certain to match"), "{told}");
+    let json = expect(0, &["query", "--data", data, "--source", "nobody", "--explain", "--json"]);
+    let explain: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&explain["events_read_max"], &explain["order"]), (&0.into(), &"newest".into()));
+    assert_eq!(explain["frames_by_series"], explain["frames"]);
+    assert!(explain["frames"].as_u64() > Some(0), "{json}");
+    expect(2, &["query", "--data", data, "--explain", "--count"]);
+}
+
+#[test]
 fn a_directory_without_a_store_is_a_mistake_of_usage_and_none_is_made_by_reading() {
     let directory = tempfile::tempdir().unwrap();
     let (none, empty) = (directory.path().join("none"), directory.path().join("empty"));

@@ -66,6 +66,12 @@ struct ErrorDetail {
     field: Option<String>,
 }
 
+/// The answer of `/api/v1/explain`, of which only the text is read.
+#[derive(Deserialize)]
+pub(crate) struct ExplainAnswer {
+    pub(crate) text: String,
+}
+
 impl Remote {
     /// The server at this URL, or at the default address.
     pub(crate) fn new(url: Option<&str>) -> Outcome<Remote> {

@@ -14,7 +14,7 @@ use axum::response::Response;
 use super::App;
 use super::errors::{HttpError, json};
 use super::params::{Params, trace_id};
-use crate::json::{write_event, write_text};
+use crate::json::{write_event, write_explain, write_text};
 
 pub(super) type Answered = Result<Response, HttpError>;
 /// A part of the path; what is wrong with it is told as all errors are.
@@ -63,6 +63,20 @@ pub(super) async fn count(State(app): State<App>, RawQuery(query): RawQuery) -> 
         write_scanned(&mut out, &counts.scanned);
         out.push(b'}');
         Ok((out, counts.scanned))
+    })
+    .await
+}
+
+/// `GET /api/v1/explain`: what a selection would read and why, without reading it.
+pub(super) async fn explain(State(app): State<App>, RawQuery(query): RawQuery) -> Answered {
+    let mut params = Params::parse(query.as_deref())?;
+    let query = params.selection(app.ingest()?.clock().now())?;
+    let query = params.page(query)?;
+    params.finish()?;
+    answer(&app, query, |snapshot, query| {
+        let mut out = Vec::new();
+        write_explain(&mut out, &snapshot.explain(&query)?);
+        Ok((out, Scanned::default()))
     })
     .await
 }

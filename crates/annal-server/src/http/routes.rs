@@ -21,6 +21,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/v1/events", get(answers::events).post(ndjson::post))
         .route("/api/v1/events/{sequence}", get(answers::event))
         .route("/api/v1/count", get(answers::count))
+        .route("/api/v1/explain", get(answers::explain))
         .route("/api/v1/traces/{id}", get(answers::trace))
         .route("/api/v1/sources", get(answers::sources))
         .route("/api/v1/types", get(answers::types))

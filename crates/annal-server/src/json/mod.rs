@@ -24,6 +24,7 @@
 //! `{"bytes":"base64"}`, `{"arrayValue":...}`, `{"kvlistValue":...}`. On input, plain arrays and
 //! other objects are nested values too.
 
+mod explain;
 mod lines;
 mod nested;
 mod read;
@@ -32,6 +33,7 @@ mod tests;
 pub mod time;
 mod write;
 
+pub(crate) use explain::write_explain;
 pub(crate) use lines::read_lines;
 pub use read::read_event;
 pub(crate) use write::{name_of_double, write_base64, write_finite, write_integer, write_unsigned};

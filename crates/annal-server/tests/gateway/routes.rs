@@ -53,6 +53,10 @@ fn spans_come_back_by_every_route_once_they_are_acknowledged() {
     assert_eq!((&first["source"], &first["kind"]), (&"cart".into(), &"server".into()));
     assert_eq!(first["resource"]["service.name"], "cart");
 
+    let explain = server.get("/api/v1/explain?type=nothing&order=oldest").json();
+    assert_eq!((&explain["order"], &explain["frames_read_max"]), (&"oldest".into(), &0.into()));
+    assert!(explain["text"].as_str().unwrap().contains("out by source and type"), "{explain}");
+
     let sequence = first["sequence"].as_str().unwrap();
     assert_eq!(&server.get(&format!("/api/v1/events/{sequence}")).json(), first);
     let trace = server.get("/api/v1/traces/07070707070707070707070707070707").json();

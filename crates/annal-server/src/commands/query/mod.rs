@@ -10,7 +10,7 @@ use annal::query::{By, Order};
 use annal::time::{Clock, SystemClock};
 use annal::{Options, Query, Snapshot, Store, TimeRange, Timestamp, TraceId};
 
-use super::remote::{CountAnswer, EventsAnswer, Remote};
+use super::remote::{CountAnswer, EventsAnswer, ExplainAnswer, Remote};
 use super::target::Target;
 use crate::exit::{self, Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// Count by any of source,type,minute.
     #[arg(long, requires = "count", value_name = "KEYS")]
     by: Option<String>,
+    /// Say what would be read and why, without reading it.
+    #[arg(long, conflicts_with = "count")]
+    explain: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -78,6 +81,11 @@ pub(crate) fn run(args: Args) -> Outcome {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut tally = Tally::default();
     let source = Source::open(&args.target)?;
+    if args.explain {
+        explain(&args, &asked, &source, &mut out)?;
+        out.flush()?;
+        return Ok(exit::DONE);
+    }
     let outcome = match args.count {
         true => count(&args, &asked, &source, &mut tally, &mut out),
         false => events(&args, &asked, &source, &mut tally, &mut out),
@@ -233,6 +241,33 @@ fn remote_events(
 
 /// Events asked of a server at a time.
 const PAGE_EVENTS: u64 = 10_000;
+
+/// What would be read, and why.
+fn explain(args: &Args, asked: &Asked, source: &Source, out: &mut dyn Write) -> Outcome<()> {
+    let mut line = Vec::new();
+    match source {
+        Source::Directory(snapshot, _) => {
+            json::write_explain(&mut line, &snapshot.explain(&asked.query)?);
+        }
+        Source::Server(remote) => {
+            let mut pairs = asked.pairs(args);
+            pairs.push(("order", args.order.clone()));
+            line = remote.get("/api/v1/explain", &pairs)?;
+        }
+    }
+    if !args.json {
+        let answer: ExplainAnswer = serde_json::from_slice(&line).map_err(|e| {
+            Failure::new(
+                exit::UNREACHABLE,
+                format!("the server does not answer as annal does: {e}"),
+            )
+        })?;
+        line = answer.text.into_bytes();
+    }
+    line.push(b'\n');
+    out.write_all(&line)?;
+    Ok(())
+}
 
 fn count(
     args: &Args,
