@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
+use annal::column::{Encoded, Ids, Kernels, Texts, decode_presence, encode_presence};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Events of a block.
@@ -160,5 +160,33 @@ fn presences(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, encodings, presences);
+/// A tenth of a column's values is looked for: from its encoded form, and by decoding all of it and
+/// comparing with the kernels that this processor has and with the plain ones.
+fn selections(c: &mut Criterion) {
+    for ((name, _), values) in columns_of_integers() {
+        let mut sorted = values.clone();
+        sorted.sort_unstable();
+        let range = (sorted[ROWS / 10 * 9], i64::MAX);
+        let encoded = Encoded::integers(&values);
+        let mut group = c.benchmark_group(format!("selection/{name}"));
+        group.throughput(Throughput::Elements(ROWS as u64));
+        group.bench_function("as encoded", |b| {
+            b.iter(|| encoded.integers_between(ROWS, black_box(range), Kernels::default()).unwrap())
+        });
+        for (kernels, set) in [(Kernels::default(), "fastest"), (Kernels::plain(), "plain")] {
+            group.bench_function(format!("decode and compare, {set} kernels"), |b| {
+                b.iter(|| {
+                    let values = encoded.read_integers(ROWS).unwrap();
+                    kernels.between(&values, black_box(range.0), range.1)
+                })
+            });
+            group.bench_function(format!("compare, {set} kernels"), |b| {
+                b.iter(|| kernels.between(black_box(&values), range.0, range.1))
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, encodings, presences, selections);
 criterion_main!(benches);

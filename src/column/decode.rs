@@ -8,7 +8,9 @@ use std::ops::Range;
 use crate::codec::any_value;
 use crate::column::Bitmap;
 use crate::column::chunk::Chunks;
+use crate::column::encoding::select::{self, Range as ValueRange};
 use crate::column::encoding::{Encoding, Stored, ids, integers, pick, texts};
+use crate::column::kernels::Kernels;
 use crate::column::payload::{Directory, Entry};
 use crate::column::schema::{ColumnId, Field, Form, Table, marks};
 use crate::error::{Error, Result};
@@ -179,6 +181,21 @@ impl<'a> Columns<'a> {
         }
         integers::decode(stored, entry.count, out).map_err(|error| error.in_field(id.path()))?;
         self.check_range(id, out)
+    }
+
+    /// Which values of a column of integers lie in a range, a bit for each that it has.
+    pub(super) fn between(
+        &self,
+        at: usize,
+        range: ValueRange,
+        kernels: Kernels,
+    ) -> Result<Vec<u64>> {
+        let (id, entry, stored) = self.column(at)?;
+        if id.form() != Form::Integers {
+            return Err(wrong_form(id, "integers"));
+        }
+        let words = select::between(stored, entry.count, range, kernels);
+        words.map_err(|error| error.in_field(id.path()))
     }
 
     fn check_range(&self, id: &ColumnId, values: &[i64]) -> Result<()> {

@@ -5,7 +5,8 @@
 //! says how many values a column has, here the caller does.
 
 use crate::codec::Cursor;
-use crate::column::encoding::{Encoding, Stored, ids, integers, presence, texts};
+use crate::column::encoding::{Encoding, Stored, ids, integers, presence, select, texts};
+use crate::column::kernels::Kernels;
 use crate::column::view::{Bitmap, Ids, Texts};
 use crate::error::{Error, Result};
 
@@ -68,6 +69,17 @@ impl Encoded {
         let mut values = Vec::new();
         integers::decode(self.stored()?, count, &mut values)?;
         Ok(values)
+    }
+
+    /// Which integers lie between `low` and `high`, both inside: bit i of word w for value
+    /// 64 w + i.
+    pub fn integers_between(
+        &self,
+        count: usize,
+        (low, high): (i64, i64),
+        kernels: Kernels,
+    ) -> Result<Vec<u64>> {
+        select::between(self.stored()?, count, select::Range { low, high }, kernels)
     }
 
     /// Reads texts.

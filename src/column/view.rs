@@ -10,7 +10,9 @@ use bytes::Bytes;
 use crate::column::batch::BatchSummary;
 use crate::column::chunk::{self, Chunks};
 use crate::column::decode::{Bodies, Columns, Dense};
+use crate::column::encoding::select::Range;
 use crate::column::encoding::{pick, texts};
+use crate::column::kernels::Kernels;
 use crate::column::meter::{Meter, Metered};
 use crate::column::payload::Directory;
 use crate::column::schema::Form;
@@ -247,6 +249,30 @@ impl BatchView {
             scatter(&mut values, rows, 0);
         }
         Ok(Ints { values, present })
+    }
+
+    /// The rows of a column of integers, booleans or doubles whose value lies between `low` and
+    /// `high`, both inside: bit i of word w for row 64 w + i. Rows without a value count as
+    /// `absent` says. Values that their encoding decides are not decoded.
+    pub fn rows_between(
+        &self,
+        column: usize,
+        (low, high): (i64, i64),
+        absent: bool,
+        kernels: Kernels,
+    ) -> Result<Vec<u64>> {
+        let words = self.reader().between(column, Range { low, high }, kernels)?;
+        let Some(present) = self.reader().presence(column) else {
+            return Ok(words);
+        };
+        let mut all = vec![if absent { u64::MAX } else { 0 }; present.rows.div_ceil(64)];
+        for (rank, row) in present.ones().enumerate() {
+            let bit = words.get(rank / 64).is_some_and(|word| word >> (rank % 64) & 1 == 1);
+            if let Some(word) = all.get_mut(row / 64).filter(|_| bit != absent) {
+                *word ^= 1 << (row % 64);
+            }
+        }
+        Ok(all)
     }
 
     /// Decodes a column of text, bytes or nested values.

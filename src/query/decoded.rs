@@ -134,6 +134,22 @@ impl<'v> Columns<'v> {
         Ok(Column { values, form })
     }
 
+    /// The rows whose integer lies in a range, both ends inside; those without one if `absent`. A
+    /// column that nothing has decoded stays encoded.
+    pub(super) fn between(
+        &self,
+        place: Place,
+        (low, high): (i64, i64),
+        absent: bool,
+    ) -> Result<Selection> {
+        let words = match self.decoded.get(&place.column) {
+            // What has no value was decoded as 0.
+            Some(Values::Ints(ints)) => self.kernels.between(&ints.values, low, high),
+            _ => self.view.rows_between(place.column, (low, high), absent, self.kernels)?,
+        };
+        Ok(Selection::of_words(words, self.view.rows(place.table)))
+    }
+
     /// Which rows of a table have a value in a column, without decoding the values.
     pub(super) fn present(&self, place: Place) -> Result<Selection> {
         let present = self.view.presence(place.column)?;

@@ -3,7 +3,7 @@
 //! 1. Of several conditions the cheapest comes first and the next sees only what is left.
 //! 2. A test runs on the table where its values stand (a resource once for all its events) and once
 //!    per entry of a dictionary; only then its outcome is spread over events.
-//! 3. Columns are decoded when a test needs them.
+//! 3. Columns are decoded when a test needs them; numbers and codes are compared as they are encoded.
 
 use crate::column::{Field, Ints, Kernels, Table, Texts};
 use crate::error::Result;
@@ -265,22 +265,23 @@ fn column(
         let column = columns.column(place)?;
         return Ok(tested(&column, &Check::Never, rows, columns.kernels));
     };
-    let column = columns.column(place)?;
-    Ok(tested(&column, check, rows, columns.kernels))
+    match (check, place.form) {
+        (Check::Number(test), Form::Int) => {
+            let (low, high, outside) = test.whole();
+            let within = columns.between(place, (low, high), false)?;
+            Ok(compared(columns.present(place)?, rows, &within, !outside))
+        }
+        (Check::Code(code, equal), Form::Code) => {
+            // An event that says nothing has code 0, which is a value.
+            let within = columns.between(place, (*code, *code), *code == 0)?;
+            Ok(compared(Selection::all(rows.rows()), rows, &within, *equal))
+        }
+        _ => Ok(tested(&columns.column(place)?, check, rows, columns.kernels)),
+    }
 }
 
 fn tested(column: &Column, check: &Check, rows: &Selection, kernels: Kernels) -> Outcome {
     match (&column.values, check) {
-        (Values::Ints(ints), Check::Number(test)) if column.form == Form::Int => {
-            let present = Selection::of_present(ints.present.as_ref(), rows.rows());
-            let (low, high, outside) = test.whole();
-            compared(&ints.values, (low, high), !outside, present, rows, kernels)
-        }
-        (Values::Ints(ints), Check::Code(code, equal)) if column.form == Form::Code => {
-            // An event that says nothing has code 0, which is a value.
-            let present = Selection::all(rows.rows());
-            compared(&ints.values, (*code, *code), *equal, present, rows, kernels)
-        }
         (Values::Texts(texts), _) if entries(texts) <= ENTRIES_EAGER_MAX => {
             let bits: Vec<u8> = (0..entries(texts) as u32)
                 .map(|code| visited(check, |each| column.visit_code(texts, code, each)))
@@ -304,24 +305,16 @@ fn tested(column: &Column, check: &Check, rows: &Selection, kernels: Kernels) ->
     }
 }
 
-/// Values of which those inside the range pass, or those outside unless `inside`.
-fn compared(
-    values: &[i64],
-    (low, high): (i64, i64),
-    inside: bool,
-    mut present: Selection,
-    rows: &Selection,
-    kernels: Kernels,
-) -> Outcome {
+/// Of rows that are present those within a range pass, or the others unless `inside`.
+fn compared(mut present: Selection, rows: &Selection, within: &Selection, inside: bool) -> Outcome {
     present.and(rows);
-    let within = Selection::of_words(kernels.between(values, low, high), rows.rows());
     let (mut hit, mut miss) = (present.clone(), present.clone());
     if inside {
-        hit.and(&within);
-        miss.and_not(&within);
+        hit.and(within);
+        miss.and_not(within);
     } else {
-        hit.and_not(&within);
-        miss.and(&within);
+        hit.and_not(within);
+        miss.and(within);
     }
     Outcome { present, hit, miss }
 }

@@ -54,6 +54,23 @@ pub(super) fn bytes<'a>(
     Ok(Bytes { low, high })
 }
 
+/// Takes `count` codes of one byte each, all of which are below `entries`; `None` if there is a
+/// single entry, or none, and so no codes.
+pub(super) fn single_bytes<'a>(
+    cursor: &mut Cursor<'a>,
+    count: usize,
+    entries: usize,
+) -> Result<Option<&'a [u8]>> {
+    let low = bytes(cursor, count, entries)?.low;
+    match low.iter().max() {
+        Some(code) if usize::from(*code) >= entries => {
+            Err(cursor.error(format!("code {code} of {entries} entries")))
+        }
+        Some(_) => Ok(Some(low)),
+        None => Ok(None),
+    }
+}
+
 /// Reads the codes at these ranks only, of `count`.
 pub(super) fn pick(
     cursor: &mut Cursor<'_>,

@@ -14,6 +14,7 @@ pub(crate) mod ids;
 pub(crate) mod integers;
 pub(crate) mod pick;
 pub(crate) mod presence;
+pub(crate) mod select;
 pub(crate) mod texts;
 
 mod codes;

@@ -83,7 +83,7 @@ fn widths(cursor: &mut Cursor<'_>, tail: &[u8], count: usize, ranks: &[u32]) -> 
 }
 
 /// Bits beyond the end read as zero, and would be taken for values.
-fn enough_bits(tail: &[u8], bits: usize) -> Result<()> {
+pub(super) fn enough_bits(tail: &[u8], bits: usize) -> Result<()> {
     if tail.len() < bits.div_ceil(8) {
         let what = format!("{} bytes of bits where {} are needed", tail.len(), bits.div_ceil(8));
         return Err(Error::invalid(what));
