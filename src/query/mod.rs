@@ -39,6 +39,7 @@ mod selection;
 mod series;
 mod size;
 mod source;
+mod sums;
 mod text;
 mod traces;
 mod unit;

@@ -72,6 +72,7 @@ impl Audit {
         let view = BatchView::open_block(header, Bytes::copy_from_slice(payload));
         let view = view.map_err(|e| damaged(e, offset))?;
         let times = view.check().map_err(|e| damaged(e, offset))?;
+        // BLK-1.
         if times != (header.min_time, header.max_time) {
             let what = "the times of a block are not those of its header";
             return Err(Error::corrupt(what).at(offset));
