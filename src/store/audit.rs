@@ -79,7 +79,8 @@ impl Audit {
         self.gather.clear();
         self.gather.add(header, &view, 0..view.events()).map_err(|e| damaged(e, offset))?;
         let (summary, totals) = self.gather.summary();
-        self.overview.add(&totals, &self.gather.minutes(), &self.gather.attributes());
+        let (minutes, attributes) = (self.gather.minutes(), self.gather.attributes());
+        self.overview.add(&totals, &minutes, &attributes, &self.gather.links());
         Ok(summary)
     }
 
@@ -89,11 +90,10 @@ impl Audit {
         if self.incomplete {
             return Ok(());
         }
-        for section in self.overview.into_sections() {
-            let Some((kind, offset, stored)) = stored.iter().find(|s| s.0 == section.kind) else {
-                continue;
-            };
-            if **stored != *section.bytes {
+        let made = self.overview.into_sections();
+        for (kind, offset, stored) in stored {
+            let section = made.iter().find(|section| section.kind == *kind);
+            if section.is_none_or(|section| **stored != *section.bytes) {
                 let name = section_name(*kind).unwrap_or("sections");
                 let what = format!("the footer's {name} are not those of the blocks");
                 return Err(Error::corrupt(what).at(*offset));

@@ -37,7 +37,7 @@ pub use snapshot::{SegmentView, Snapshot};
 pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
 pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
-pub use version::SegmentAttributes;
+pub use version::{SegmentAttributes, SegmentLinks};
 
 use driver::Threads;
 use open::Opened;
