@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use annal::event::{Attribute, Event, Signal, Value};
-use annal::query::{By, Catalog, Cursor, Expr, Order, Query, ScanUnit};
+use annal::query::{By, Catalog, Cursor, Expr, Intrinsic, Order, Query, ScanUnit};
 use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp, limits};
 use events::{Random, random_event};
 use fixture::Fixture;
@@ -101,7 +101,7 @@ fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
 fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction() {
     let mut random = Random(0x5eed);
     let stores = questions().div_ceil(500);
-    let (mut matched, mut most) = (0, 0);
+    let (mut matched, mut most, mut by_link) = (0, 0, 0);
     for round in 0..stores {
         let fixture = Fixture::filled(&mut random, 40);
         let compacted = fixture.compacted();
@@ -116,6 +116,7 @@ fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction()
             most = most.max(expected.len());
             let bits = random.below(8);
             let by = By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
+            by_link += snapshots[1].explain(&query).unwrap().steps.frames_by_link;
             // The log is asked everything, its compacted copy every second question.
             for (snapshot, form) in snapshots.iter().zip(["log", "copy"]).take(1 + number % 2) {
                 let what = format!("store {round}, {form}, question {number}: {query:?} by {by:?}");
@@ -126,6 +127,7 @@ fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction()
     // Questions that never match, or always, would test little.
     assert!(matched * 5 > questions(), "only {matched} questions matched anything");
     assert!(most > 200, "no question matched more than {most} events");
+    assert!(by_link > 0, "links left out nothing");
 }
 
 /// All pages, all units of a scan, and the counts of a query.
@@ -208,6 +210,36 @@ fn a_trace_is_whole_ordered_and_read_through_its_filters() {
         let frames_read = answer.scanned.frames - answer.scanned.frames_pruned;
         assert!(frames_read <= 3, "{:?}", answer.scanned);
     }
+}
+
+#[test]
+fn who_links_to_a_trace_is_what_a_plain_walk_finds_before_and_after_compaction() {
+    let mut random = Random(16);
+    let fixture = Fixture::filled(&mut random, 40);
+    let mut found_any = 0;
+    for fixture in [&fixture.compacted(), &fixture] {
+        let snapshot = fixture.store.snapshot();
+        for number in 0..400 {
+            let id = random.pick(&events::trace_ids());
+            let mut query = questions::random_query(&mut random, &fixture.events);
+            if number % 2 == 0 {
+                query.filter = None;
+            }
+            let linking = query.clone().intrinsic(Intrinsic::LinkTraceId).eq(id.to_string());
+            let expected = sequences(&fixture.expected(&linking));
+            let mut found = Vec::new();
+            loop {
+                let answer = snapshot.links_to(id, &query).unwrap();
+                assert!(answer.events.len() <= query.limit);
+                found.extend(answer.events.iter().map(|event| event.sequence));
+                let Some(next) = answer.next else { break };
+                query.cursor = Some(next);
+            }
+            assert_eq!(found, expected, "{id} {query:?}");
+            found_any += usize::from(!found.is_empty());
+        }
+    }
+    assert!(found_any > 200, "only {found_any} of 800 questions found anything");
 }
 
 #[test]

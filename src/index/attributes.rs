@@ -190,8 +190,9 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
             return Err(c.error("an attribute is listed twice"));
         }
         let bitmaps = 2 * count.div_ceil(8);
-        let fits =
-            |length: usize| length.checked_sub(bitmaps).is_some_and(|words| words.is_multiple_of(8));
+        let fits = |length: usize| {
+            length.checked_sub(bitmaps).is_some_and(|words| words.is_multiple_of(8))
+        };
         let parts = Parts::read(&mut c, all.len(), fits)?;
         Ok(AttributeFilters { bytes, ids, parts })
     }

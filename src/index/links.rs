@@ -123,7 +123,9 @@ mod tests {
         }
         assert!(LinkFilters::new([bytes.as_slice(), &[0]].concat()).is_err());
         assert!(LinkFilters::new(&[1, 4, 0, 0, 0, 7, 7, 7, 7][..]).is_err());
-        assert!(LinkFilters::new(&[2, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..]).is_err());
+        assert!(
+            LinkFilters::new(&[2, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..]).is_err()
+        );
         assert!(LinkFilters::new(&[255, 255, 255, 255, 15][..]).is_err());
     }
 }

@@ -1,11 +1,9 @@
 //! What a compacted segment knows of its blocks beside the directory, added up block by block:
-//! totals per series, minutes of sources, attributes, targets of links. Made when the segment is written, and again
-//! when it is verified.
+//! totals per series, minutes of sources, attributes, targets of links. Made when the segment is
+//! written, and again when it is verified.
 
 use crate::column::SeriesTotals;
-use crate::format::footer::{
-    SECTION_ATTRIBUTES, SECTION_LINKS, SECTION_MINUTES, SECTION_SERIES,
-};
+use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_LINKS, SECTION_MINUTES, SECTION_SERIES};
 use crate::index::attributes::{AttributesBuilder, BlockAttributes};
 use crate::index::links::LinksBuilder;
 use crate::index::minutes::{self, Minutes, encode_minutes};
