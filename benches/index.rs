@@ -1,5 +1,6 @@
-//! What indexes cost and save: a probe of a trace filter and of a sparse time index, and how fast
-//! columns of compacted segments are scanned beside copying as many bytes.
+//! What indexes cost and save: probes of a trace filter, of a sparse time index and of links, who
+//! links to a trace, and how fast columns of compacted segments are scanned beside copying as many
+//! bytes.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot run ends")]
 
@@ -7,7 +8,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use annal::codec::Cursor;
-use annal::event::{Attribute, Event, Signal, Value};
+use annal::event::{Attribute, Event, Link, Signal, Value};
+use annal::index::links::{LinkFilters, LinksBuilder};
 use annal::index::{TraceFilter, trace_hash};
 use annal::query::By;
 use annal::segment::time_index::encode_time_index;
@@ -22,6 +24,10 @@ const START_NS: i64 = 1_661_169_600_000_000_000;
 const FRAMES: i64 = 2_000;
 const BATCHES: u64 = 100;
 const EVENTS: u64 = 1_000;
+/// Events of a trace; one in so many events links, to a trace of half of all events before.
+const TRACE_EVENTS: u64 = 8;
+const EVENTS_PER_LINK: u64 = 16;
+const LINKED_LATER: u64 = BATCHES * EVENTS / 2;
 
 fn trace(number: u64) -> TraceId {
     let half = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -41,6 +47,13 @@ fn probes(c: &mut Criterion) {
     });
     group.bench_function("trace filter, another trace", |b| {
         b.iter(|| filter.may_contain(black_box(elsewhere)));
+    });
+    let mut links = LinksBuilder::default();
+    hashes.chunks(100).for_each(|targets| links.push(targets));
+    let links = LinkFilters::new(links.encode().unwrap()).unwrap();
+    assert_eq!(links.may_link(5, here), Some(true));
+    group.bench_function("links of a block, another trace", |b| {
+        b.iter(|| links.may_link(black_box(5), black_box(elsewhere)));
     });
     let frames = (0..FRAMES).map(frame).collect();
     let bytes = encode_time_index(&Directory { frames, ..Directory::default() });
@@ -82,11 +95,24 @@ fn event(number: u64) -> Event {
         signal: Signal::Span,
         source: format!("service-{}", noise % 12),
         event_type: format!("operation-{}", noise >> 8 & 31),
-        trace_id: Some(trace(number / 8)),
+        trace_id: Some(trace(number / TRACE_EVENTS)),
         duration: Some((noise >> (24 + number % 20)) as i64),
         attributes: vec![Attribute::new("user.id", user)],
+        links: link(number).into_iter().collect(),
         ..Event::default()
     }
+}
+
+fn link(number: u64) -> Option<Link> {
+    let linked = number.checked_sub(LINKED_LATER)?;
+    number.is_multiple_of(EVENTS_PER_LINK).then(|| Link {
+        trace_id: trace(linked / TRACE_EVENTS),
+        span_id: None,
+        trace_state: String::new(),
+        attributes: Vec::new(),
+        dropped_attributes: 0,
+        flags: 0,
+    })
 }
 
 /// A store whose events are all in compacted segments.
@@ -131,6 +157,26 @@ fn scans(c: &mut Criterion) {
     scan("integers", "duration > 100ms");
     scan("few texts", "name = \"operation-7\"");
     scan("many texts", ".user.id = \"u-77\"");
+    group.finish();
+    links(c, &store);
+}
+
+/// Who links to a trace, of which blocks are known that it stands in and that none of them links.
+fn links(c: &mut Criterion, store: &Store) {
+    let snapshot = store.snapshot();
+    // Numbers of traces of early blocks: an odd one is linked to by nobody.
+    let (linked, other) = (trace(100), trace(101));
+    let all = Query::default();
+    assert_eq!(snapshot.links_to(linked, &all).unwrap().events.len(), 1);
+    let nobody = snapshot.links_to(other, &all).unwrap();
+    assert_eq!((nobody.events.len(), nobody.scanned.events_read), (0, 0));
+    let mut group = c.benchmark_group("links");
+    group.bench_function("to a trace that one event links to", |b| {
+        b.iter(|| snapshot.links_to(black_box(linked), &all).unwrap());
+    });
+    group.bench_function("to a trace that nobody links to", |b| {
+        b.iter(|| snapshot.links_to(black_box(other), &all).unwrap());
+    });
     group.finish();
 }
 

@@ -1,11 +1,11 @@
 //! What a compacted segment knows without reading events says the same as reading them: minutes of
-//! sources, attributes of blocks.
+//! sources, attributes of blocks, the traces that they link to.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
 
-use annal::event::{Attribute, Event, Resource, Signal, Status, Value};
-use annal::query::{By, Query, SeriesBy};
+use annal::event::{Attribute, Event, Link, Resource, Signal, Status, TraceId, Value};
+use annal::query::{By, Explain, Query, SeriesBy};
 use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
 use annal::{BatchBuilder, Options, Snapshot, Store, TimeRange, Timestamp, limits};
@@ -52,7 +52,45 @@ fn event(number: u64) -> Event {
     }
 }
 
+/// Events of a trace, and how many events after a trace one links to it, some blocks away.
+const TRACE_EVENTS: u64 = 8;
+const LINKED_LATER: u64 = 20_000;
+
+fn trace(number: u64) -> TraceId {
+    TraceId(
+        [mixed(number), mixed(number + (1 << 40))]
+            .map(u64::to_le_bytes)
+            .concat()
+            .try_into()
+            .unwrap(),
+    )
+}
+
+/// Every second trace is linked to by one event; one of them by many others, too.
+fn linking_event(number: u64) -> Event {
+    let link = |number: u64| Link {
+        trace_id: trace(number / TRACE_EVENTS),
+        span_id: None,
+        trace_state: String::new(),
+        attributes: Vec::new(),
+        dropped_attributes: 0,
+        flags: 0,
+    };
+    let mut links = Vec::new();
+    if number.is_multiple_of(2 * TRACE_EVENTS) {
+        links.extend(number.checked_sub(LINKED_LATER).map(link));
+    }
+    if number.is_multiple_of(1_000) && number >= LINKED_LATER {
+        links.push(link(0));
+    }
+    Event { trace_id: Some(trace(number / TRACE_EVENTS)), links, ..event(number) }
+}
+
 fn store() -> Store {
+    store_of(event)
+}
+
+fn store_of(event: fn(u64) -> Event) -> Store {
     let options = Options {
         segment_bytes: limits::SEGMENT_BYTES_MIN,
         compaction: false,
@@ -78,7 +116,11 @@ fn store() -> Store {
 
 /// The store before and after compaction.
 fn both() -> (Store, Snapshot, Snapshot) {
-    let store = store();
+    both_of(event)
+}
+
+fn both_of(event: fn(u64) -> Event) -> (Store, Snapshot, Snapshot) {
+    let store = store_of(event);
     let before = store.snapshot();
     store.compact().unwrap();
     let after = store.snapshot();
@@ -156,6 +198,54 @@ fn blocks_without_a_value_are_not_read_and_no_event_is_missed() {
         assert_eq!(found, count(&before, text).0, "{text}");
         assert!(read <= blocks_max * 8_192, "{text}: {read} events");
     }
+}
+
+#[test]
+fn who_links_to_a_trace_is_found_without_reading_the_trace_itself() {
+    let (store, before, after) = both_of(linking_event);
+    let sequences = |snapshot: &Snapshot, number: u64, query: &Query| -> Vec<u64> {
+        let answer = snapshot.links_to(trace(number), query).unwrap();
+        answer.events.iter().map(|event| event.sequence).collect()
+    };
+    let all = Query::default().limit(usize::MAX);
+    let (mut left_out, mut read) = (0, 0);
+    for number in (0..EVENTS / TRACE_EVENTS).step_by(97) {
+        let found = sequences(&after, number, &all);
+        assert_eq!(found, sequences(&before, number, &all), "trace {number}");
+        let linked = number % 2 == 0 && number * TRACE_EVENTS + LINKED_LATER < EVENTS;
+        let links = match number {
+            0 => 20,
+            _ => usize::from(linked),
+        };
+        assert_eq!(found.len(), links, "trace {number}");
+        let text = format!("link:traceID = \"{}\"", trace(number));
+        let asked = all.clone().filter(&text).unwrap();
+        let Explain { steps, frames, .. } = after.explain(&asked).unwrap();
+        // The block where it stands is left out, unless others are linked to from there.
+        let apart = number * TRACE_EVENTS < LINKED_LATER - limits::BLOCK_EVENTS_MAX as u64;
+        if number > 0 && apart {
+            assert!(steps.frames_by_link > 0, "trace {number}: {steps:?}");
+            assert_eq!(frames, u64::from(linked), "trace {number}");
+        }
+        left_out += steps.frames_by_link;
+        read += frames;
+    }
+    assert!(left_out >= 40 && read <= 40, "{left_out} blocks left out, {read} read");
+    // Together with other conditions.
+    let some = all.source("cart").filter("type != \"type 1\"").unwrap();
+    let expected = sequences(&before, 0, &some);
+    assert!(expected.len() > 1 && expected.len() < 20, "{expected:?}");
+    assert_eq!(sequences(&after, 0, &some), expected);
+    let report = store.verify(&mut |_| {}).unwrap();
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+}
+
+#[test]
+fn a_segment_without_links_spends_nothing_on_them() {
+    let (_store, _, after) = both();
+    assert!(after.segments().iter().all(|segment| segment.links().unwrap().is_none()));
+    let answer = after.links_to(trace(0), &Query::default()).unwrap();
+    assert!(answer.events.is_empty());
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::sync::atomic::AtomicBool;
 
 use annal::column::Kernels;
 use annal::event::{Attribute, Event, Signal, Value};
-use annal::query::{By, Catalog, Cursor, Expr, Order, Query, ScanUnit};
+use annal::query::{By, Catalog, Cursor, Expr, Intrinsic, Order, Query, ScanUnit};
 use annal::{BatchBuilder, ErrorKind, Options, Snapshot, Store, TimeRange, Timestamp, limits};
 use events::{Random, random_event};
 use fixture::Fixture;
@@ -105,23 +105,35 @@ fn counts(events: &[&Event], by: By) -> BTreeMap<Group, u64> {
 fn random_queries_answer_what_a_plain_walk_answers_before_and_after_compaction() {
     let halves = [0x5eed, 0xfeed];
     let stores = questions().div_ceil(500).div_ceil(halves.len());
-    let (matched, most) = std::thread::scope(|scope| {
+    let seen = std::thread::scope(|scope| {
         let running = halves.map(|seed| scope.spawn(move || ask_about(seed, stores)));
-        running
-            .into_iter()
-            .map(|half| half.join().unwrap())
-            .fold((0, 0), |sum, half| (sum.0 + half.0, sum.1.max(half.1)))
+        running.map(|half| half.join().unwrap())
     });
-    // Questions that never match, or always, would test little.
-    assert!(matched * 5 > questions(), "only {matched} questions matched anything");
+    let sum = |of: fn(&Seen) -> u64| seen.iter().map(of).sum::<u64>();
+    // Questions that never match, or always, would test little; so would indexes never asked.
+    let (matched, most) = (sum(|s| s.matched), sum(|s| s.most));
+    assert!(matched * 5 > questions() as u64, "only {matched} questions matched anything");
     assert!(most > 200, "no question matched more than {most} events");
+    assert!(sum(|s| s.by_link) > 0, "links left out nothing");
+    assert!(sum(|s| s.by_attribute) > 0, "attributes left out nothing");
 }
 
-/// Asks 500 questions about each of so many stores; says how many matched anything, and how many
-/// events at most.
-fn ask_about(seed: u64, stores: usize) -> (usize, usize) {
+/// What has been seen of the questions about some stores.
+#[derive(Default)]
+struct Seen {
+    /// Questions that matched anything.
+    matched: u64,
+    /// Events that one of them matched at most.
+    most: u64,
+    /// Frames that indexes left out.
+    by_link: u64,
+    by_attribute: u64,
+}
+
+/// Asks 500 questions about each of so many stores.
+fn ask_about(seed: u64, stores: usize) -> Seen {
     let mut random = Random(seed);
-    let (mut matched, mut most) = (0, 0);
+    let mut seen = Seen::default();
     for round in 0..stores {
         let fixture = Fixture::filled(&mut random, 40);
         let compacted = fixture.compacted();
@@ -132,10 +144,13 @@ fn ask_about(seed: u64, stores: usize) -> (usize, usize) {
             let query = questions::random_query(&mut random, &fixture.events);
             let query = Query { deadline_ms: u64::MAX, ..query };
             let expected = fixture.expected(&query);
-            matched += usize::from(!expected.is_empty());
-            most = most.max(expected.len());
+            seen.matched += u64::from(!expected.is_empty());
+            seen.most = seen.most.max(expected.len() as u64);
             let bits = random.below(8);
             let by = By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
+            let steps = snapshots[1].explain(&query).unwrap().steps;
+            seen.by_link += steps.frames_by_link;
+            seen.by_attribute += steps.frames_by_attribute;
             for (snapshot, form) in snapshots.iter().zip(["log", "copy"]) {
                 let what = format!("{seed}, {round}, {form}, {number}: {query:?} by {by:?}");
                 check(snapshot, &query, by, &expected, &what);
@@ -146,7 +161,7 @@ fn ask_about(seed: u64, stores: usize) -> (usize, usize) {
             }
         }
     }
-    (matched, most)
+    seen
 }
 
 /// All pages, all units of a scan, and the counts of a query; says how many events the units hold.
@@ -231,6 +246,36 @@ fn a_trace_is_whole_ordered_and_read_through_its_filters() {
         let frames_read = answer.scanned.frames - answer.scanned.frames_pruned;
         assert!(frames_read <= 3, "{:?}", answer.scanned);
     }
+}
+
+#[test]
+fn who_links_to_a_trace_is_what_a_plain_walk_finds_before_and_after_compaction() {
+    let mut random = Random(16);
+    let fixture = Fixture::filled(&mut random, 40);
+    let mut found_any = 0;
+    for fixture in [&fixture.compacted(), &fixture] {
+        let snapshot = fixture.store.snapshot();
+        for number in 0..400 {
+            let id = random.pick(&events::trace_ids());
+            let mut query = questions::random_query(&mut random, &fixture.events);
+            if number % 2 == 0 {
+                query.filter = None;
+            }
+            let linking = query.clone().intrinsic(Intrinsic::LinkTraceId).eq(id.to_string());
+            let expected = sequences(&fixture.expected(&linking));
+            let mut found = Vec::new();
+            loop {
+                let answer = snapshot.links_to(id, &query).unwrap();
+                assert!(answer.events.len() <= query.limit);
+                found.extend(answer.events.iter().map(|event| event.sequence));
+                let Some(next) = answer.next else { break };
+                query.cursor = Some(next);
+            }
+            assert_eq!(found, expected, "{id} {query:?}");
+            found_any += usize::from(!found.is_empty());
+        }
+    }
+    assert!(found_any > 200, "only {found_any} of 800 questions found anything");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod events;
 mod formats;
 mod sample;
 mod sealed;
+mod sections;
 mod segment;
 mod text;
 
@@ -18,6 +19,7 @@ pub use encodings::{encodings, pack_encoded, spans};
 pub use events::{ndjson, otlp, payload};
 pub use formats::{footer, frame, manifest, producers, session};
 pub use sealed::{pack_sealed, sealed};
+pub use sections::{pack_sections, sections};
 pub use segment::{pack_segment, sample_store, segment};
 pub use text::query;
 

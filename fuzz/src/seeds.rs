@@ -31,6 +31,9 @@ fn main() {
     encodings();
     write("sealed", "stored", &annal_fuzz::pack_sealed(false));
     write("sealed", "compressed", &annal_fuzz::pack_sealed(true));
+    for (name, section) in annal_fuzz::pack_sections() {
+        write("sections", name, &section);
+    }
     write("segment", "killed", &annal_fuzz::pack_segment(&annal_fuzz::sample_store()));
 }
 

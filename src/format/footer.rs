@@ -36,6 +36,8 @@ pub const SECTION_SERIES: u16 = 4;
 pub const SECTION_MINUTES: u16 = 5;
 /// Attributes of a compacted segment, block by block: optional.
 pub const SECTION_ATTRIBUTES: u16 = 6;
+/// Which traces a compacted segment links to, block by block: optional.
+pub const SECTION_LINKS: u16 = 7;
 
 /// How inspection names what a section holds; `None` for a kind that this build does not know.
 #[must_use]
@@ -47,6 +49,7 @@ pub fn section_name(kind: u16) -> Option<&'static str> {
         SECTION_SERIES => "totals per series",
         SECTION_MINUTES => "minutes per source",
         SECTION_ATTRIBUTES => "attributes",
+        SECTION_LINKS => "targets of links",
         _ => return None,
     })
 }

@@ -11,11 +11,11 @@
 //! `storage-format.md`, "Attributes section".
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use crate::codec::{Cursor, put_varint};
 use crate::error::{Error, Result};
 use crate::index::filter;
+use crate::index::parts::{self, Parts};
 use crate::limits;
 
 /// One value is spent for so many events of a block.
@@ -129,13 +129,9 @@ impl AttributesBuilder {
             put_varint(&mut out, id.key.len() as u64);
             out.extend_from_slice(id.key.as_bytes());
         }
-        put_varint(&mut out, self.blocks.len() as u64);
         let bitmap_bytes = self.ids.len().div_ceil(8);
-        let mut end = 0_u32;
-        for (_, words) in &self.blocks {
-            end = end.checked_add(u32::try_from(2 * bitmap_bytes + words.len()).ok()?)?;
-            out.extend_from_slice(&end.to_le_bytes());
-        }
+        let length = |(_, words): &Part| 2 * bitmap_bytes + words.len();
+        parts::put_ends(&mut out, self.blocks.iter().map(length))?;
         for (present, words) in &self.blocks {
             let start = out.len();
             out.resize(start + 2 * bitmap_bytes, 0);
@@ -157,8 +153,7 @@ impl AttributesBuilder {
 pub struct AttributeFilters<B> {
     bytes: B,
     ids: Vec<AttributeId>,
-    /// Where the ends of blocks stand.
-    ends: Range<usize>,
+    parts: Parts,
 }
 
 /// An attribute of a segment, and what stands for a value of it.
@@ -194,27 +189,18 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
         if !ids.iter().all(|id| seen.insert(id)) {
             return Err(c.error("an attribute is listed twice"));
         }
-        let blocks = c.length(c.remaining() / 4, "blocks of a segment")?;
-        let start = all.len() - c.remaining();
-        let ends = start..start + 4 * blocks;
-        let (mut before, least) = (0, 2 * count.div_ceil(8));
-        for end in c.take(4 * blocks)?.as_chunks::<4>().0 {
-            let end = u32::from_le_bytes(*end) as usize;
-            if end < before + least || !(end - before - least).is_multiple_of(8) {
-                return Err(c.error("the filter of a block ends before it begins"));
-            }
-            before = end;
-        }
-        if before != c.remaining() {
-            return Err(c.error("filters end elsewhere than the section"));
-        }
-        Ok(AttributeFilters { bytes, ids, ends })
+        let bitmaps = 2 * count.div_ceil(8);
+        let fits = |length: usize| {
+            length.checked_sub(bitmaps).is_some_and(|words| words.is_multiple_of(8))
+        };
+        let parts = Parts::read(&mut c, all.len(), fits)?;
+        Ok(AttributeFilters { bytes, ids, parts })
     }
 
     /// Number of blocks.
     #[must_use]
     pub fn blocks(&self) -> usize {
-        self.ends.len() / 4
+        self.parts.len()
     }
 
     /// An attribute, and maybe a value, as blocks are asked for it; `None` if no block has it.
@@ -227,14 +213,7 @@ impl<B: AsRef<[u8]>> AttributeFilters<B> {
     /// What is known of a block; `None` if there is no such block.
     #[must_use]
     pub fn block(&self, index: usize) -> Option<BlockFilter<'_>> {
-        let bytes = self.bytes.as_ref();
-        let (ends, _) = bytes.get(self.ends.clone())?.as_chunks::<4>();
-        let end = |index: usize| ends.get(index).map(|end| u32::from_le_bytes(*end) as usize);
-        let start = match index.checked_sub(1) {
-            None => 0,
-            Some(before) => end(before)?,
-        };
-        let block = bytes.get(self.ends.end..)?.get(start..end(index)?)?;
+        let block = self.parts.get(self.bytes.as_ref(), index)?;
         let bitmap_bytes = self.ids.len().div_ceil(8);
         let (present, rest) = block.split_at_checked(bitmap_bytes)?;
         let (covered, words) = rest.split_at_checked(bitmap_bytes)?;

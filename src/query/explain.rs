@@ -67,6 +67,7 @@ impl fmt::Display for Explain {
         writeln!(f, "          {} out by source and type", s.frames_by_series)?;
         writeln!(f, "          {} out by trace filter", s.frames_by_trace)?;
         writeln!(f, "          {} out by attributes", s.frames_by_attribute)?;
+        writeln!(f, "          {} out by links", s.frames_by_link)?;
         writeln!(f, "events    {}, {} certain to match", self.events, self.events_certain)?;
         writeln!(f, "bytes     {}", self.bytes)?;
         let order = match self.order {

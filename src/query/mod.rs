@@ -3,7 +3,7 @@
 //!
 //! 1. [`Query`] says what is asked; its expression is [`Expr`], written by hand or parsed from
 //!    text.
-//! 2. A plan prunes segments and frames by times, sequences, series and trace filters.
+//! 2. A plan prunes segments and frames by times, sequences, series, traces, attributes and links.
 //! 3. A scan evaluates the predicates of the frames that are left, on decoded columns, into
 //!    selections.
 //! 4. The merge keeps the best by (time, sequence) (QRY-1) and stops when nothing can beat them;
@@ -26,6 +26,7 @@ mod groups;
 mod guard;
 mod ids;
 mod lexer;
+mod links;
 mod lookup;
 mod nested;
 mod pairs;
@@ -76,7 +77,7 @@ pub struct Scanned {
     pub segments_pruned: u64,
     /// Frames of the segments that were looked at.
     pub frames: u64,
-    /// Frames left out by times, sequences, series or trace filter, or because enough was found.
+    /// Frames left out by times, sequences, series or indexes, or because enough was found.
     pub frames_pruned: u64,
     /// Events in the frames that were read.
     pub events_read: u64,

@@ -1,5 +1,5 @@
-//! Which frames a query has to read: those that times, sequences, series, trace filters and
-//! attributes cannot leave out. No event is read for it.
+//! Which frames a query has to read: those that times, sequences, series, trace filters, attributes
+//! and links cannot leave out. No event is read for it.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::trace_hash;
 use crate::query::attributes::{Probe, SegmentProbe};
 use crate::query::guard::Guard;
+use crate::query::links::Targets;
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::{Order, Query};
 use crate::query::selection::Selection;
@@ -84,6 +85,8 @@ pub struct Steps {
     pub frames_by_trace: u64,
     /// Of the rest, left out by their attributes.
     pub frames_by_attribute: u64,
+    /// Of the rest, left out because they link to other traces or none.
+    pub frames_by_link: u64,
 }
 
 impl Bounds {
@@ -162,6 +165,7 @@ struct Indexes<'i> {
     /// Hashes of the traces wanted.
     traces: Option<&'i [u64]>,
     attributes: Option<(SegmentProbe, &'i SegmentAttributes)>,
+    targets: Option<&'i Targets>,
 }
 
 /// Prunes; only directories and indexes are read.
@@ -173,7 +177,7 @@ pub(super) fn plan<'a, S: Segment>(
     let predicate = predicate::compile(query)?;
     let bounds = Bounds::new(query, source.next_sequence);
     let hashes = predicate.traces().map(|ids| ids.iter().map(trace_hash).collect::<Vec<_>>());
-    let probe = Probe::of(&predicate);
+    let (probe, targets) = (Probe::of(&predicate), Targets::of(&predicate));
     let mut plan = Plan {
         predicate,
         bounds,
@@ -211,7 +215,8 @@ pub(super) fn plan<'a, S: Segment>(
             }
             let attributes = attributes.as_ref();
             let probe = probe.as_ref().zip(attributes).map(|(p, a)| (p.of_segment(a), a));
-            let indexes = Indexes { traces: hashes.as_deref(), attributes: probe };
+            let (traces, targets) = (hashes.as_deref(), targets.as_ref());
+            let indexes = Indexes { traces, attributes: probe, targets };
             plan.add(segment, directory, &indexes, guard)?;
         }
     }
@@ -247,6 +252,14 @@ impl<'a, S: Segment> Plan<'a, S> {
                 let frame = index as u32;
                 self.frames.push(PlannedFrame { segment: at, frame, inside, certain, times });
             }
+        }
+        // Looked at last: mostly no frame is left by then, and the segment's links stay unread.
+        if let Some(targets) = indexes.targets.filter(|_| self.frames.len() > before) {
+            let mut left = self.frames.split_off(before);
+            let all = left.len();
+            guard.tolerate(targets.keep(segment, directory.frames.len(), &mut left))?;
+            self.steps.frames_by_link += (all - left.len()) as u64;
+            self.frames.append(&mut left);
         }
         if self.frames.len() > before {
             self.segments.push(PlannedSegment { segment, directory });
@@ -326,5 +339,6 @@ impl Steps {
             + self.frames_by_series
             + self.frames_by_trace
             + self.frames_by_attribute
+            + self.frames_by_link
     }
 }

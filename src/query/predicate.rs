@@ -215,18 +215,30 @@ impl Predicate {
 
     /// The traces to one of which every matching event belongs or links; `None`: any.
     pub(super) fn traces(&self) -> Option<Vec<TraceId>> {
+        self.named_by(&[Intrinsic::TraceId, Intrinsic::LinkTraceId])
+    }
+
+    /// The traces to one of which every matching event links; `None`: any or none.
+    pub(super) fn linked(&self) -> Option<Vec<TraceId>> {
+        self.named_by(&[Intrinsic::LinkTraceId])
+    }
+
+    /// The traces one of which every matching event names in one of these fields.
+    fn named_by(&self, fields: &[Intrinsic]) -> Option<Vec<TraceId>> {
         match self {
             Predicate::All(parts) => {
-                parts.iter().filter_map(Predicate::traces).min_by_key(Vec::len)
+                parts.iter().filter_map(|part| part.named_by(fields)).min_by_key(Vec::len)
             }
             Predicate::Any(parts) => {
-                let each: Option<Vec<_>> = parts.iter().map(Predicate::traces).collect();
+                let each: Option<Vec<_>> = parts.iter().map(|part| part.named_by(fields)).collect();
                 each.map(|lists| lists.concat())
             }
             Predicate::Test(Test {
-                reference: Reference::Intrinsic(Intrinsic::TraceId | Intrinsic::LinkTraceId),
+                reference: Reference::Intrinsic(field),
                 ask: Ask::Passes { check: Check::Id(id, true), .. },
-            }) => id.as_slice().try_into().ok().map(|id| vec![TraceId(id)]),
+            }) if fields.contains(field) => {
+                id.as_slice().try_into().ok().map(|id| vec![TraceId(id)])
+            }
             Predicate::Constant(false) => Some(Vec::new()),
             _ => None,
         }

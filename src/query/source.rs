@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::FrameHeader;
 use crate::index::minutes::Minute;
 use crate::segment::{Directory, FrameEntry};
-use crate::store::{SegmentAttributes, SegmentView, Snapshot, Workers};
+use crate::store::{SegmentAttributes, SegmentLinks, SegmentView, Snapshot, Workers};
 use crate::time::{TimeRange, Timestamp};
 
 /// Frames that are found through one directory.
@@ -41,6 +41,10 @@ pub(super) trait Segment: Sync {
     }
     /// Which attributes its frames have, if it knows.
     fn attributes(&self) -> Result<Option<SegmentAttributes>> {
+        Ok(None)
+    }
+    /// Which traces its frames link to, if it knows.
+    fn links(&self) -> Result<Option<SegmentLinks>> {
         Ok(None)
     }
     /// Reads a frame.
@@ -125,6 +129,10 @@ impl Segment for SegmentView {
 
     fn attributes(&self) -> Result<Option<SegmentAttributes>> {
         self.attributes()
+    }
+
+    fn links(&self) -> Result<Option<SegmentLinks>> {
+        self.links()
     }
 
     fn read(&self, entry: &FrameEntry) -> Result<(FrameHeader, Arc<BatchView>)> {

@@ -67,7 +67,7 @@ impl BlockWriter {
         let entry = self.builder.entry(&header, &block.summary.series, traces);
         self.summary.add(&entry);
         self.builder.push(entry);
-        self.overview.add(&block.totals, &block.minutes, &block.attributes);
+        self.overview.add(&block.totals, &block.minutes, &block.attributes, &block.links);
         self.buffer.extend_from_slice(&header.encode());
         self.buffer.extend_from_slice(&block.bytes);
         self.summary.end_position += header.frame_bytes();

@@ -1,10 +1,11 @@
 //! What a compacted segment knows of its blocks beside the directory, added up block by block:
-//! totals per series, minutes of sources, attributes. Made when the segment is written, and again
-//! when it is verified.
+//! totals per series, minutes of sources, attributes, targets of links. Made when the segment is
+//! written, and again when it is verified.
 
 use crate::column::SeriesTotals;
-use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_MINUTES, SECTION_SERIES};
+use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_LINKS, SECTION_MINUTES, SECTION_SERIES};
 use crate::index::attributes::{AttributesBuilder, BlockAttributes};
+use crate::index::links::LinksBuilder;
 use crate::index::minutes::{self, Minutes, encode_minutes};
 use crate::limits;
 use crate::segment::series::{Totals, encode_series};
@@ -16,6 +17,7 @@ pub(crate) struct Overview {
     /// `None`: they became too many.
     minutes: Option<Minutes>,
     attributes: AttributesBuilder,
+    links: LinksBuilder,
 }
 
 impl Default for Overview {
@@ -24,6 +26,7 @@ impl Default for Overview {
             totals: Totals::default(),
             minutes: Some(Minutes::new()),
             attributes: AttributesBuilder::default(),
+            links: LinksBuilder::default(),
         }
     }
 }
@@ -35,6 +38,7 @@ impl Overview {
         totals: &[SeriesTotals],
         minutes: &Minutes,
         attributes: &BlockAttributes,
+        links: &[u64],
     ) {
         self.totals.add(totals);
         if let Some(sum) = &mut self.minutes {
@@ -42,6 +46,7 @@ impl Overview {
         }
         self.minutes.take_if(|minutes| minutes::cells(minutes) > limits::MINUTE_CELLS_MAX);
         self.attributes.push(attributes);
+        self.links.push(links);
     }
 
     /// Number of series so far.
@@ -56,6 +61,7 @@ impl Overview {
             self.minutes.map(|minutes| (SECTION_MINUTES, true, encode_minutes(&minutes))),
             // Read where it stands, a block at a time.
             self.attributes.encode().map(|bytes| (SECTION_ATTRIBUTES, false, bytes)),
+            self.links.encode().map(|bytes| (SECTION_LINKS, false, bytes)),
         ];
         let section = |(kind, compressed, bytes)| Optional { kind, compressed, bytes };
         sections.into_iter().flatten().map(section).collect()

@@ -80,7 +80,8 @@ impl Audit {
         self.gather.clear();
         self.gather.add(header, &view, 0..view.events()).map_err(|e| damaged(e, offset))?;
         let (summary, totals) = self.gather.summary();
-        self.overview.add(&totals, &self.gather.minutes(), &self.gather.attributes());
+        let (minutes, attributes) = (self.gather.minutes(), self.gather.attributes());
+        self.overview.add(&totals, &minutes, &attributes, &self.gather.links());
         Ok(summary)
     }
 
@@ -90,11 +91,10 @@ impl Audit {
         if self.incomplete {
             return Ok(());
         }
-        for section in self.overview.into_sections() {
-            let Some((kind, offset, stored)) = stored.iter().find(|s| s.0 == section.kind) else {
-                continue;
-            };
-            if **stored != *section.bytes {
+        let made = self.overview.into_sections();
+        for (kind, offset, stored) in stored {
+            let section = made.iter().find(|section| section.kind == *kind);
+            if section.is_none_or(|section| **stored != *section.bytes) {
                 let name = section_name(*kind).unwrap_or("sections");
                 let what = format!("the footer's {name} are not those of the blocks");
                 return Err(Error::corrupt(what).at(*offset));
@@ -142,10 +142,19 @@ pub(super) fn check_payload(
 mod tests {
     use super::*;
     use crate::column::{BatchBuilder, Block};
-    use crate::event::{Attribute, Event, TraceId, Value};
+    use crate::event::{Attribute, Event, Link, TraceId, Value};
     use crate::segment::scan::DirectoryBuilder;
 
-    fn block() -> Block {
+    /// Nine traces; if they link, to the last of them.
+    fn block(links: bool) -> Block {
+        let link = || Link {
+            trace_id: TraceId([9; 16]),
+            span_id: None,
+            trace_state: String::new(),
+            attributes: Vec::new(),
+            dropped_attributes: 0,
+            flags: 0,
+        };
         let mut builder = BatchBuilder::new();
         for i in 1..=9 {
             let event = Event {
@@ -154,6 +163,7 @@ mod tests {
                 event_type: "t".into(),
                 attributes: vec![Attribute { key: "k".into(), value: Value::String("v".into()) }],
                 trace_id: Some(TraceId([i; 16])),
+                links: links.then(link).into_iter().collect(),
                 ..Event::default()
             };
             builder.push(&event).unwrap();
@@ -175,7 +185,7 @@ mod tests {
         let mut audit = Audit::default();
         let frame = audit.frame(&block.header, &block.bytes, Some((&builder.directory, entry)), 7);
         let mut overview = Overview::default();
-        overview.add(&footer.totals, &footer.minutes, &footer.attributes);
+        overview.add(&footer.totals, &footer.minutes, &footer.attributes, &footer.links);
         let sections: Vec<_> = (9..)
             .zip(overview.into_sections())
             .map(|(offset, s)| (s.kind, offset, Region::from_bytes(s.bytes.into())))
@@ -185,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_a_footer_says_of_series_traces_and_totals_is_held_against_the_blocks() {
-        let block = block();
+        let (block, unlinked) = (block(true), block(false));
         let (frame, end) = audit(&block, &block);
         frame.unwrap();
         end.unwrap();
@@ -206,5 +216,11 @@ mod tests {
         let mut attributes = block.clone();
         attributes.attributes.hashes.pop().unwrap();
         assert_eq!(audit(&block, &attributes).1.unwrap_err().offset(), Some(11));
+        let mut links = block.clone();
+        links.links[0] ^= 1;
+        assert_eq!(audit(&block, &links).1.unwrap_err().offset(), Some(12));
+        // Links are there where nothing links.
+        audit(&unlinked, &unlinked).1.unwrap();
+        assert_eq!(audit(&unlinked, &block).1.unwrap_err().offset(), Some(12));
     }
 }

@@ -38,7 +38,7 @@ pub use snapshot::{SegmentView, Snapshot};
 pub use stats::StoreStats;
 pub use ticket::{Ack, Ticket};
 pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
-pub use version::SegmentAttributes;
+pub use version::{SegmentAttributes, SegmentLinks};
 pub(crate) use workers::Workers;
 
 use driver::Threads;

@@ -11,7 +11,7 @@ use crate::index::minutes::Minute;
 use crate::index::trace_hash;
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::Region;
-use crate::store::version::{Form, ReadContext, SegmentAttributes, Visible};
+use crate::store::version::{Form, ReadContext, SegmentAttributes, SegmentLinks, Visible};
 use crate::store::workers::Workers;
 use crate::time::{TimeRange, Timestamp};
 
@@ -205,6 +205,11 @@ impl SegmentView {
     /// Which attributes the blocks of a compacted segment have; `None` if that is not known.
     pub fn attributes(&self) -> Result<Option<SegmentAttributes>> {
         self.visible.segment.attributes(&self.context)
+    }
+
+    /// Which traces the blocks of a compacted segment link to; `None` if that is not known.
+    pub fn links(&self) -> Result<Option<SegmentLinks>> {
+        self.visible.segment.links(&self.context)
     }
 
     /// A frame's header and payload as stored, checked as by [`SegmentView::read`].

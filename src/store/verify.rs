@@ -13,13 +13,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{
-    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
+    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_LINKS, SECTION_MINUTES, SECTION_SERIES,
+    SECTION_TIME_INDEX,
 };
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::{Manifest, ProducersRecord, SegmentRecord};
 use crate::format::producers::{decode_producers, producers_file_name};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::index::attributes::AttributeFilters;
+use crate::index::links::LinkFilters;
 use crate::index::minutes::decode_minutes;
 use crate::segment::scan::frame_at;
 use crate::segment::series::decode_series;
@@ -352,6 +354,11 @@ fn check_sections(file: &dyn File, tail: &Tail) -> Result<(Directory, Vec<Known>
             }
             SECTION_ATTRIBUTES => {
                 let read = AttributeFilters::new(content.clone());
+                read.map_err(|e| damaged(e, section.offset))?;
+                known.push((section.kind, section.offset, content));
+            }
+            SECTION_LINKS => {
+                let read = LinkFilters::new(content.clone());
                 read.map_err(|e| damaged(e, section.offset))?;
                 known.push((section.kind, section.offset, content));
             }

@@ -12,11 +12,12 @@ use crate::codec::crc32;
 use crate::column::{BatchView, SeriesTotals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::footer::{
-    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_TIME_INDEX,
-    Section,
+    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_LINKS, SECTION_MINUTES, SECTION_SERIES,
+    SECTION_TIME_INDEX, Section, section_name,
 };
 use crate::format::frame::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::index::attributes::AttributeFilters;
+use crate::index::links::LinkFilters;
 use crate::index::minutes::{Minute, decode_minutes};
 use crate::segment::series::decode_series;
 use crate::segment::tail::{check_crc, damaged, find_section, open_directory, open_section};
@@ -52,6 +53,8 @@ impl Pin {
 
 /// Which attributes the blocks of a segment have.
 pub type SegmentAttributes = AttributeFilters<Region>;
+/// Which traces the blocks of a segment link to.
+pub type SegmentLinks = LinkFilters<Region>;
 
 /// What readers need beside a segment.
 pub(crate) struct ReadContext {
@@ -160,13 +163,29 @@ impl Segment {
 
     /// Which attributes the blocks of a compacted segment have.
     pub(crate) fn attributes(&self, context: &ReadContext) -> Result<Option<SegmentAttributes>> {
+        self.read_in_place(SECTION_ATTRIBUTES, context, AttributeFilters::new)
+    }
+
+    /// Which traces the blocks of a compacted segment link to.
+    pub(crate) fn links(&self, context: &ReadContext) -> Result<Option<SegmentLinks>> {
+        self.read_in_place(SECTION_LINKS, context, LinkFilters::new)
+    }
+
+    /// As [`Segment::read_section`], of one that is never read as a whole.
+    fn read_in_place<T>(
+        &self,
+        kind: u16,
+        context: &ReadContext,
+        decode: impl FnOnce(Region) -> Result<T>,
+    ) -> Result<Option<T>> {
         let Form::Sealed { sections, .. } = &self.form else { return Ok(None) };
         let compressed = |section: &&Section| section.codec != Codec::None;
-        if let Some(section) = find_section(sections, SECTION_ATTRIBUTES).filter(compressed) {
-            let what = "the attributes of blocks are compressed, and cannot be read in place";
+        if let Some(section) = find_section(sections, kind).filter(compressed) {
+            let name = section_name(kind).unwrap_or("section");
+            let what = format!("the footer's {name} are compressed, and cannot be read in place");
             return Err(Error::corrupt(what).in_file(&self.pin.name).at(section.offset));
         }
-        self.read_section(SECTION_ATTRIBUTES, context, AttributeFilters::new)
+        self.read_section(kind, context, decode)
     }
 
     /// What a section of the footer says; `None` if there is none of the kind.

@@ -129,7 +129,7 @@ pub(crate) fn random_event(random: &mut Random, batch: usize) -> Event {
         event.status = random.pick(&[Status::Unset, Status::Ok, Status::Error]);
         event.status_message = random.pick(&TEXTS).to_owned();
         event.trace_state = random.pick(&["", "k=v"]).to_owned();
-        event.links = random_links(random);
+        event.links = random_links(random, batch);
         event.events = random_span_events(random, time);
     } else {
         event.severity_number = random.pick(&[0, 5, 9, 13, 16, 17, 21]);
@@ -153,10 +153,14 @@ fn random_body(random: &mut Random) -> Option<Value> {
     }
 }
 
-fn random_links(random: &mut Random) -> Vec<Link> {
+/// Early batches link to other traces than late ones, so that links tell their blocks apart.
+fn random_links(random: &mut Random, batch: usize) -> Vec<Link> {
     let count = if random.one_in(4) { 1 + random.below(2) } else { 0 };
+    let all = trace_ids();
+    let (early, late) = all.split_at(all.len() / 2);
+    let targets = if batch % 40 < 20 { early } else { late };
     let link = |random: &mut Random| Link {
-        trace_id: random.pick(&trace_ids()),
+        trace_id: random.pick(targets),
         span_id: random.one_in(2).then(|| random.pick(&span_ids())),
         trace_state: String::new(),
         attributes: random_attributes(random, 1),

@@ -6,6 +6,7 @@ use annal::column::Series;
 use annal::event::{ProducerId, TraceId};
 use annal::format::footer;
 use annal::format::segment::SEGMENT_HEADER_BYTES;
+use annal::index::links::LinksBuilder;
 use annal::index::{TraceFilter, trace_hash};
 use annal::segment::directory_codec::{decode_directory, encode_directory};
 use annal::segment::time_index::{TIME_RECORD_BYTES, encode_time_index};
@@ -123,6 +124,14 @@ impl Walk<'_> {
         value
     }
 
+    fn u32(&mut self, name: &str) -> u32 {
+        let at = self.cursor.offset();
+        let value = self.cursor.u32().unwrap();
+        let note = format!("{name} = {value}");
+        annotate(&mut self.notes, at, &self.bytes[at..self.cursor.offset()], &note, "bytes");
+        value
+    }
+
     fn take(&mut self, length: u64, name: &str) {
         let at = self.cursor.offset();
         let taken = self.cursor.take(length as usize).unwrap();
@@ -174,6 +183,21 @@ fn the_directory_is_what_the_text_says() {
     check_block(&document, "directory", &walk.notes);
 }
 
+#[test]
+fn the_links_are_what_the_text_says() {
+    let document = format_document();
+    let mut builder = LinksBuilder::default();
+    builder.push(&[trace_hash(&TraceId([7; 16]))]);
+    builder.push(&[]);
+    let bytes = builder.encode().unwrap();
+    let mut walk = Walk { bytes: &bytes, cursor: Cursor::new(&bytes), notes: String::new() };
+    let ends: Vec<u32> = (0..walk.varint("blocks")).map(|_| walk.u32("end")).collect();
+    assert_eq!(ends, [8, 8]);
+    walk.take(8, "filter");
+    walk.cursor.finish().unwrap();
+    check_block(&document, "links", &walk.notes);
+}
+
 fn check_block(document: &Document, name: &str, expected: &str) {
     assert!(
         document.hex_block(name).trim_end() == expected.trim_end(),
@@ -190,9 +214,10 @@ fn the_codes_of_sections_are_for_ever() {
         ("SERIES", footer::SECTION_SERIES),
         ("MINUTES", footer::SECTION_MINUTES),
         ("ATTRIBUTES", footer::SECTION_ATTRIBUTES),
+        ("LINKS", footer::SECTION_LINKS),
     ];
     let rows = format_document().table_of("section kind");
     let found: Vec<_> = rows.iter().map(|r| (r[0].as_str(), r[1].parse().unwrap())).collect();
     assert_eq!(found, of_code);
-    assert_eq!(of_code.map(|(_, code)| code), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(of_code.map(|(_, code)| code), [1, 2, 3, 4, 5, 6, 7]);
 }

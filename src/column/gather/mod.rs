@@ -9,6 +9,7 @@
 //!    every value comes out as it went in).
 
 mod attributes;
+mod links;
 mod minutes;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,8 @@ pub struct Block {
     pub minutes: Minutes,
     /// Which attributes occur, with which values.
     pub attributes: BlockAttributes,
+    /// Hashes of the traces that its events link to, each once.
+    pub links: Vec<u64>,
 }
 
 /// Kept from one block to the next; more is given back to the allocator.
@@ -422,7 +425,7 @@ impl Gather {
         }
         let order = self.order();
         let (summary, totals) = self.summary();
-        let (minutes, attributes) = (self.minutes(), self.attributes());
+        let (minutes, attributes, links) = (self.minutes(), self.attributes(), self.links());
         let (min_time, max_time) = self.bounds(Field::Time);
         let (_, received) = self.bounds(Field::Received);
         let mut header = FrameHeader {
@@ -470,7 +473,7 @@ impl Gather {
         }
         let bytes = chunks.finish(rows, (distinct, &presences), compressor, &mut header)?;
         let bytes = readable(&header, bytes)?;
-        Ok(Block { header, bytes, summary, totals, minutes, attributes })
+        Ok(Block { header, bytes, summary, totals, minutes, attributes, links })
     }
 
     fn integers(&self, table: Table, field: Field) -> Option<(&[i64], &[u16])> {

@@ -89,11 +89,11 @@ impl Gather {
             .collect();
         totals.sort_unstable_by(|a, b| a.series.cmp(&b.series));
         let series = totals.iter().map(|t| t.series.clone()).collect();
-        let mut trace_hashes = Vec::new();
-        for table in [Table::Events, Table::Links] {
-            if let Some(Values::Ids16(ids)) = self.find(table, Field::TraceId).map(|c| &c.values) {
-                trace_hashes.extend(ids.entries.iter().map(|id| trace_hash(&TraceId(*id))));
-            }
+        let mut trace_hashes = self.links();
+        if let Some(Values::Ids16(ids)) =
+            self.find(Table::Events, Field::TraceId).map(|c| &c.values)
+        {
+            trace_hashes.extend(ids.entries.iter().map(|id| trace_hash(&TraceId(*id))));
         }
         trace_hashes.sort_unstable();
         trace_hashes.dedup();

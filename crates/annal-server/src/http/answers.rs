@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annal::event::Event;
-use annal::query::{By, Catalog, Count, Scanned, Totals};
+use annal::query::{Answer, By, Catalog, Count, Scanned, Totals};
 use annal::{Error, ErrorKind, Query, Result, Snapshot};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -31,12 +31,31 @@ impl Drop for Cancel {
 
 /// `GET /api/v1/events`
 pub(super) async fn events(State(app): State<App>, RawQuery(query): RawQuery) -> Answered {
+    page(&app, query, |snapshot, query| snapshot.query(query)).await
+}
+
+/// `GET /api/v1/traces/{id}/links`
+pub(super) async fn links(
+    State(app): State<App>,
+    hex: PathText,
+    RawQuery(query): RawQuery,
+) -> Answered {
+    let id = trace_id(&text(hex, "trace")?)?;
+    page(&app, query, move |snapshot, query| snapshot.links_to(id, query)).await
+}
+
+/// Events of a selection, page by page.
+async fn page(
+    app: &App,
+    query: Option<String>,
+    ask: impl FnOnce(&Snapshot, &Query) -> Result<Answer> + Send + 'static,
+) -> Answered {
     let mut params = Params::parse(query.as_deref())?;
     let query = params.selection(app.ingest()?.clock().now())?;
     let query = params.page(query)?;
     params.finish()?;
-    answer(&app, query, |snapshot, query| {
-        let answer = snapshot.query(&query)?;
+    answer(app, query, |snapshot, query| {
+        let answer = ask(&snapshot, &query)?;
         let mut out = b"{\"events\":".to_vec();
         write_events(&mut out, &answer.events);
         if let Some(next) = answer.next {

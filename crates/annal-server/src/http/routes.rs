@@ -23,6 +23,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/v1/count", get(answers::count))
         .route("/api/v1/explain", get(answers::explain))
         .route("/api/v1/traces/{id}", get(answers::trace))
+        .route("/api/v1/traces/{id}/links", get(answers::links))
         .route("/api/v1/sources", get(answers::sources))
         .route("/api/v1/types", get(answers::types))
         .route("/api/v1/red", get(red::red))

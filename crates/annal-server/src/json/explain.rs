@@ -25,6 +25,7 @@ pub(crate) fn write_explain(out: &mut Vec<u8>, explain: &Explain) {
         ("frames_by_series", steps.frames_by_series),
         ("frames_by_trace", steps.frames_by_trace),
         ("frames_by_attribute", steps.frames_by_attribute),
+        ("frames_by_link", steps.frames_by_link),
         ("frames_read_max", explain.frames),
         ("events_read_max", explain.events),
         ("events_certain", explain.events_certain),

@@ -9,9 +9,11 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::Link;
 use prost::Message as _;
 
-use crate::harness::{PROTOBUF, Server, now_ns, request, span};
+use crate::harness::{PROTOBUF, Server, encoded, now_ns, request, span};
 
 #[test]
 fn a_server_is_alive_before_it_is_ready_and_takes_nothing_until_then() {
@@ -85,6 +87,37 @@ fn spans_come_back_by_every_route_once_they_are_acknowledged() {
     assert!(
         server.get("/api/v1/types?source=nobody").json()["types"].as_array().unwrap().is_empty()
     );
+}
+
+#[test]
+fn who_links_to_a_trace_is_answered_as_events_are() {
+    let server = Server::start();
+    let linking = |number: u64| {
+        let links = match number % 5 {
+            0 => vec![Link { trace_id: vec![7; 16], span_id: vec![1; 8], ..Link::default() }],
+            _ => Vec::new(),
+        };
+        Span { trace_id: vec![9; 16], links, ..span(number) }
+    };
+    server.traces(&request((0..10).map(span).chain((10..60).map(linking)).collect()));
+    let path = "/api/v1/traces/07070707070707070707070707070707/links";
+    let all = server.get(path).json();
+    let found = all["events"].as_array().unwrap();
+    assert_eq!((found.len(), &all["truncated"]), (10, &false.into()));
+    assert!(found.iter().all(|event| event["trace_id"] == "09".repeat(16)));
+    let text = encoded("link:traceID = \"07070707070707070707070707070707\"");
+    assert_eq!(server.get(&format!("/api/v1/events?where={text}")).json()["events"], all["events"]);
+    let some = format!("{path}?type=even&order=oldest&limit=3");
+    let page = server.get(&some).json();
+    assert_eq!(page["events"].as_array().unwrap().len(), 3);
+    let next = server.get(&format!("{some}&cursor={}", page["next"].as_str().unwrap())).json();
+    assert_eq!(next["events"].as_array().unwrap().len(), 2);
+    let nobody = server.get(&format!("/api/v1/traces/{}/links", "09".repeat(16))).json();
+    assert_eq!(nobody["events"], serde_json::json!([]));
+    for (path, field) in [("/api/v1/traces/xyz/links", "trace"), (&format!("{path}?by=1"), "by")] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.json()["error"]["field"].as_str()), (400, Some(field)));
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Questions {
     sequence: u64,
     /// For events with a value that one of them has.
     attribute: Query,
+    /// A trace that events link to, if any do.
+    linked: TraceId,
 }
 
 /// What one question is answered.
@@ -44,6 +46,8 @@ impl Questions {
         let at = |i: i64| Timestamp(oldest.time.0 + i * part);
         let range = |i| TimeRange { since: at(i), until: at(i + 1) };
         let middle = &all[all.len() / 2];
+        let trace = middle.trace_id.expect("a traced event");
+        let linked = all.iter().find_map(|event| event.links.first()).map(|link| link.trace_id);
         let attributes = all.iter().flat_map(|event| &event.resource.attributes);
         let mut texts = attributes.filter_map(|a| match &a.value {
             Value::String(text) => Some((&a.key, text)),
@@ -53,8 +57,9 @@ impl Questions {
         let attribute = Query::default().filter(&format!("resource.{key} = {text:?}"));
         Questions {
             ranges: (0..PARTS).map(range).collect(),
-            trace: middle.trace_id.expect("a traced event"),
+            trace,
             sequence: middle.sequence,
+            linked: linked.unwrap_or(trace),
             attribute: attribute.expect("an expression"),
         }
     }
@@ -72,6 +77,10 @@ impl Questions {
         };
         let counts = |query: Query, by| {
             ask(move || snapshot.count(&query, by).map(|answer| Answer::Counts(answer.counts)))
+        };
+        let links = |id: TraceId| {
+            let all = Query::default().limit(usize::MAX);
+            ask(move || snapshot.links_to(id, &all).map(|answer| Answer::Events(answer.events)))
         };
         let slow = Query::default().filter("duration > 500ms").expect("an expression");
         let mut questions = Vec::new();
@@ -97,6 +106,9 @@ impl Questions {
                     minutes.map(|answer| Answer::Series(answer.series))
                 }),
                 counts(self.attribute.clone(), By::default()),
+                // A trace that stands in blocks, and one that is only linked to.
+                links(self.trace),
+                links(self.linked),
                 ask(|| snapshot.event(self.sequence).map(|e| Answer::Events(Vec::from_iter(e)))),
                 ask(move || snapshot.find_traces(&traces, 5).map(|f| Answer::Traces(f.ids))),
             ]);

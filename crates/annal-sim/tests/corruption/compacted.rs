@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use annal::format::footer::{TRAILER_BYTES, Trailer, decode_footer};
 use annal::format::segment::SEGMENT_HEADER_BYTES;
+use annal::store::SegmentView;
 use annal_sim::oracle::Stored;
 use annal_sim::{Settings, World};
 
@@ -35,6 +36,8 @@ fn compacted() -> Sample {
     let disk = world.disk.copy();
     let (store, _) = open(&disk).unwrap();
     store.compact().unwrap();
+    let knows_links = |segment: &SegmentView| segment.links().unwrap().is_some();
+    assert!(store.snapshot().segments().iter().any(knows_links));
     store.close().unwrap();
     drop(store);
     let compacted = Sample::of(disk.copy());
