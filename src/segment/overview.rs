@@ -15,7 +15,8 @@ pub(crate) struct Overview {
     totals: Totals,
     /// `None`: they became too many.
     minutes: Option<Minutes>,
-    attributes: AttributesBuilder,
+    /// Block by block.
+    pub(crate) attributes: AttributesBuilder,
 }
 
 impl Default for Overview {
@@ -36,12 +37,17 @@ impl Overview {
         minutes: &Minutes,
         attributes: &BlockAttributes,
     ) {
+        self.add_totals(totals, minutes);
+        self.attributes.push(attributes);
+    }
+
+    /// Adds the totals of a block, or of many together.
+    pub(crate) fn add_totals(&mut self, totals: &[SeriesTotals], minutes: &Minutes) {
         self.totals.add(totals);
         if let Some(sum) = &mut self.minutes {
             minutes::merge(sum, minutes);
         }
         self.minutes.take_if(|minutes| minutes::cells(minutes) > limits::MINUTE_CELLS_MAX);
-        self.attributes.push(attributes);
     }
 
     /// Number of series so far.

@@ -13,6 +13,7 @@
 //! from then on, whatever is wrong with it, and its neighbours are compacted.
 
 mod job;
+mod known;
 mod planner;
 mod source;
 
