@@ -36,6 +36,9 @@ pub struct Options {
     pub read_mode: ReadMode,
     /// Compact in the background; without it only [`Store::compact`](crate::Store::compact) does.
     pub compaction: bool,
+    /// Bytes of sealed log that may wait for compaction before appends fail with `Busy`; they do not
+    /// while compaction is off, paused or failing.
+    pub compaction_debt_bytes_max: u64,
     /// Start no threads: the caller steps the state machines.
     pub manual: bool,
     /// Seeds salts and the store id in place of the operating system's randomness (simulator only).
@@ -55,10 +58,17 @@ impl Options {
             retention: Retention::default(),
             read_mode: ReadMode::default(),
             compaction: true,
+            compaction_debt_bytes_max: limits::COMPACTION_DEBT_BYTES_DEFAULT,
             manual: false,
             seed: None,
             lock_note: format!("process {}", std::process::id()),
             in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
         }
+    }
+
+    /// The least that [`Options::compaction_debt_bytes_max`] may be.
+    #[must_use]
+    pub fn compaction_debt_bytes_min(&self) -> u64 {
+        limits::COMPACTION_DEBT_SEGMENTS_MIN.saturating_mul(self.segment_bytes)
     }
 }

@@ -39,6 +39,7 @@ pub use ticket::{Ack, Ticket};
 pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
 pub use version::SegmentAttributes;
 
+use compaction::Debt;
 use driver::Threads;
 use open::Opened;
 use state::{Core, Mode};
@@ -212,6 +213,20 @@ impl Store {
         core.compactor().run_to_end(core, progress)
     }
 
+    /// Pauses compaction after the step it is in, or lets it go on where it stood; what a job has
+    /// written takes its place meanwhile. While it is paused [`Store::compact`] still compacts, and
+    /// no append is refused for what waits. A store that is opened is not paused.
+    pub fn pause_compaction(&self, pause: bool) {
+        let core = &self.handle.core;
+        let mut state = core.state();
+        state.compaction_paused = pause;
+        if pause {
+            state.debt = Debt::default();
+        }
+        drop(state);
+        core.compactor_wake.wake();
+    }
+
     /// What the last job of compaction that failed since the store was opened has met: a full disk,
     /// or an input with file and offset, which is left as it is until the store is opened anew.
     #[must_use]
@@ -325,6 +340,8 @@ impl Core {
         let log = state.version.segments.iter().filter(|v| !v.segment.compacted);
         let log_bytes = log.chain(&state.active).map(|v| v.segment.pin.length()).sum();
         stats.compaction_debt_bytes = log_bytes;
+        stats.compaction_refuses = state.debt.refuses;
+        stats.compaction_paused = state.compaction_paused;
         stats.producers = state.producers.len() as u64;
         stats.next_sequence = state.next_sequence;
         stats.poisoned = state.is_poisoned();

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::segment::{Directory, SegmentSummary};
 use crate::storage::{File, Lock, Storage};
 use crate::store::committer::Committer;
-use crate::store::compaction::Compactor;
+use crate::store::compaction::{Compactor, Debt};
 use crate::store::completion::Completion;
 use crate::store::driver::Wake;
 use crate::store::maintenance::Maintenance;
@@ -40,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) committer_wake: Wake,
     pub(crate) maintenance_wake: Wake,
     pub(crate) compactor_wake: Wake,
+    pub(crate) hurry_wake: Wake,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }
@@ -62,6 +63,10 @@ pub(crate) struct State {
     pub(crate) durable_position: u64,
     /// Free space is below the low-water mark.
     pub(crate) space_low: bool,
+    /// What waits for compaction has become much; as the compactor last saw it.
+    pub(crate) debt: Debt,
+    /// The compactor does nothing by itself.
+    pub(crate) compaction_paused: bool,
 }
 
 /// What the store takes.

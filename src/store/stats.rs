@@ -44,6 +44,10 @@ pub struct StoreStats {
     pub compacted_events: u64,
     /// Bytes of log segments that wait for compaction, the active one included.
     pub compaction_debt_bytes: u64,
+    /// Appends are refused until compaction has caught up.
+    pub compaction_refuses: bool,
+    /// Compaction does nothing by itself: it was paused.
+    pub compaction_paused: bool,
     /// Producers remembered.
     pub producers: u64,
     /// First sequence that is not visible.

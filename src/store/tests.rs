@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 mod appending;
 mod compacting;
+mod debt;
 mod merging;
 mod producer_table;
 mod reading;

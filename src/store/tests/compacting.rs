@@ -94,9 +94,9 @@ fn in_the_background_too_a_damaged_input_is_met_once() {
 }
 
 /// Storage that says how much is free.
-struct Sized {
-    inner: Arc<MemoryStorage>,
-    free: AtomicU64,
+pub(super) struct Sized {
+    pub(super) inner: Arc<MemoryStorage>,
+    pub(super) free: AtomicU64,
 }
 
 impl Storage for Sized {

@@ -110,6 +110,16 @@ fn store(page: &mut Page, ingest: &Ingest) {
         "Bytes of log segments that wait for compaction, the active one included",
         stats.compaction_debt_bytes,
     );
+    page.gauge(
+        "annal_compaction_refuses",
+        "1 while batches are refused until compaction has caught up",
+        u64::from(stats.compaction_refuses),
+    );
+    page.gauge(
+        "annal_compaction_paused",
+        "1 while compaction is paused",
+        u64::from(stats.compaction_paused),
+    );
     page.counter("annal_compactions_total", "Jobs of compaction finished", stats.compactions);
     page.counter(
         "annal_compaction_failures_total",
