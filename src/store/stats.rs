@@ -42,6 +42,14 @@ pub struct StoreStats {
     pub compaction_failures: u64,
     /// Events that compaction wrote.
     pub compacted_events: u64,
+    /// Bytes of the inputs of jobs that were finished.
+    pub compaction_read_bytes: u64,
+    /// Bytes of the files that they wrote.
+    pub compaction_written_bytes: u64,
+    /// Bytes of its inputs that the running job has read, about; 0 without one.
+    pub compaction_job_bytes: u64,
+    /// Bytes of the inputs of the running job; 0 without one.
+    pub compaction_job_bytes_total: u64,
     /// Bytes of log segments that wait for compaction, the active one included.
     pub compaction_debt_bytes: u64,
     /// Appends are refused until compaction has caught up.
@@ -73,6 +81,10 @@ pub(crate) struct Counters {
     compactions: AtomicU64,
     compaction_failures: AtomicU64,
     compacted_events: AtomicU64,
+    compaction_read_bytes: AtomicU64,
+    compaction_written_bytes: AtomicU64,
+    compaction_job_bytes: AtomicU64,
+    compaction_job_bytes_total: AtomicU64,
     pinned_bytes: AtomicU64,
     /// What the last job that failed met.
     compaction_error: Mutex<Option<Error>>,
@@ -103,9 +115,17 @@ impl Counters {
         self.retired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_compaction(&self, events: u64) {
+    pub(crate) fn add_compaction(&self, events: u64, read_bytes: u64, written_bytes: u64) {
         self.compactions.fetch_add(1, Ordering::Relaxed);
         self.compacted_events.fetch_add(events, Ordering::Relaxed);
+        self.compaction_read_bytes.fetch_add(read_bytes, Ordering::Relaxed);
+        self.compaction_written_bytes.fetch_add(written_bytes, Ordering::Relaxed);
+    }
+
+    /// How far the running job is, of how much; nothing of nothing without one.
+    pub(crate) fn set_compaction_job(&self, (bytes, bytes_total): (u64, u64)) {
+        self.compaction_job_bytes.store(bytes, Ordering::Relaxed);
+        self.compaction_job_bytes_total.store(bytes_total, Ordering::Relaxed);
     }
 
     pub(crate) fn add_compaction_failure(&self, error: &Error) {
@@ -138,6 +158,10 @@ impl Counters {
             compactions: self.compactions.load(Ordering::Relaxed),
             compaction_failures: self.compaction_failures.load(Ordering::Relaxed),
             compacted_events: self.compacted_events.load(Ordering::Relaxed),
+            compaction_read_bytes: self.compaction_read_bytes.load(Ordering::Relaxed),
+            compaction_written_bytes: self.compaction_written_bytes.load(Ordering::Relaxed),
+            compaction_job_bytes: self.compaction_job_bytes.load(Ordering::Relaxed),
+            compaction_job_bytes_total: self.compaction_job_bytes_total.load(Ordering::Relaxed),
             pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),
             ..StoreStats::default()
         }

@@ -229,7 +229,9 @@ impl Compactor {
         let Some(job) = &mut self.job else { return Ok(()) };
         // What is left of the disk is for ingest.
         check_space(core, 0)?;
-        match job.step(core)? {
+        let progress = job.step(core)?;
+        core.counters.set_compaction_job(job.progress());
+        match progress {
             Progress::More => return Ok(()),
             Progress::Done => {}
             Progress::Pointless => {
@@ -240,11 +242,14 @@ impl Compactor {
         let output = job.finish(core)?;
         // From here on an error is the manifest's.
         let Some(Job { inputs, .. }) = self.job.take() else { return Ok(()) };
+        core.counters.set_compaction_job((0, 0));
+        let written = output.record.file_length;
         let replaced = core.maintenance().replace(core, &inputs, output)?;
         self.failing = false;
         self.count_debt(core);
         if replaced {
-            core.counters.add_compaction(inputs.iter().map(|r| r.events).sum());
+            let sum = |of: fn(&SegmentRecord) -> u64| inputs.iter().map(of).sum();
+            core.counters.add_compaction(sum(|r| r.events), sum(|r| r.file_length), written);
         }
         core.maintenance_wake.wake();
         Ok(())
@@ -253,6 +258,7 @@ impl Compactor {
     /// Gives the job up: its file goes, the inputs stay.
     pub(crate) fn give_up(&mut self, core: &Core) -> Result<()> {
         let Some(Job { temporary, .. }) = self.job.take() else { return Ok(()) };
+        core.counters.set_compaction_job((0, 0));
         self.leftovers.push(temporary);
         match self.remove_leftovers(core) {
             // They go later; what is left at a stop goes at the next open.

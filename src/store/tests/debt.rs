@@ -61,13 +61,23 @@ fn nobody_is_refused_while_compaction_is_off_or_paused() {
     store.pause_compaction(false);
     store.step_compactor().unwrap();
     assert!(is_refused(&store));
+    store.step_compactor().unwrap();
+    let stats = store.stats();
+    assert!(stats.compaction_job_bytes > 0, "{stats:?}");
+    assert!(stats.compaction_job_bytes < stats.compaction_job_bytes_total, "{stats:?}");
     // In the middle of a job, whose file stays where it is.
     store.pause_compaction(true);
     assert!(!is_refused(&store));
     assert_eq!(store.step_compactor().unwrap(), Next::Idle);
     store.pause_compaction(false);
     while store.step_compactor().unwrap() == Next::Now {}
-    assert_eq!((blocks(&bench).len(), store.stats().compactions), (1, 1));
+    let stats = store.stats();
+    assert_eq!((blocks(&bench).len(), stats.compactions), (1, 1));
+    assert!(stats.compaction_read_bytes > bench.options.compaction_debt_bytes_max);
+    let listed = bench.storage.list().unwrap();
+    let written = listed.iter().find(|e| e.name == blocks(&bench)[0]).map(|e| e.length);
+    assert_eq!(Some(stats.compaction_written_bytes), written);
+    assert_eq!((stats.compaction_job_bytes, stats.compaction_job_bytes_total), (0, 0));
     assert!(!is_refused(&store));
     store.close().unwrap();
     bench.options.compaction = false;

@@ -127,6 +127,26 @@ fn store(page: &mut Page, ingest: &Ingest) {
         stats.compaction_failures,
     );
     page.counter("annal_compacted_events_total", "Events compacted", stats.compacted_events);
+    page.counter(
+        "annal_compaction_read_bytes_total",
+        "Bytes of the inputs of jobs that were finished",
+        stats.compaction_read_bytes,
+    );
+    page.counter(
+        "annal_compaction_written_bytes_total",
+        "Bytes of the files that they wrote",
+        stats.compaction_written_bytes,
+    );
+    page.gauge(
+        "annal_compaction_job_bytes",
+        "Bytes of its inputs that the running job has read, about",
+        stats.compaction_job_bytes,
+    );
+    page.gauge(
+        "annal_compaction_job_input_bytes",
+        "Bytes of the inputs of the running job, 0 without one",
+        stats.compaction_job_bytes_total,
+    );
 }
 
 fn gateway(page: &mut Page, app: &App) {
