@@ -36,6 +36,8 @@ pub struct Options {
     pub read_mode: ReadMode,
     /// Compact in the background; without it only [`Store::compact`](crate::Store::compact) does.
     pub compaction: bool,
+    /// Read sealed and compacted files in the background, slowly, and hold them against their digests.
+    pub scrub: bool,
     /// Bytes of sealed log that may wait for compaction before appends fail with `Busy`; they do not
     /// while compaction is off, paused or failing.
     pub compaction_debt_bytes_max: u64,
@@ -58,6 +60,7 @@ impl Options {
             retention: Retention::default(),
             read_mode: ReadMode::default(),
             compaction: true,
+            scrub: true,
             compaction_debt_bytes_max: limits::COMPACTION_DEBT_BYTES_DEFAULT,
             manual: false,
             seed: None,

@@ -65,7 +65,7 @@ impl Threads {
             run(&log, &also_stop, |c| &c.committer_wake, Core::step_committer);
         });
         let rest = spawn("annal-upkeep", move || {
-            run(&maintenance, &stop, |c| &c.maintenance_wake, Core::step_maintenance);
+            run(&maintenance, &stop, |c| &c.maintenance_wake, step_upkeep);
         });
         let compactors = core.options.compaction.then(|| {
             let (hurry, stop_hurry) = (compaction.clone(), stop_compaction.clone());
@@ -110,6 +110,15 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(body)
         .map_err(|e| Error::io(format!("start thread {name}"), e))
+}
+
+fn step_upkeep(core: &Core) -> Result<Next> {
+    let maintenance = core.step_maintenance()?;
+    Ok(match (maintenance, core.step_scrub()) {
+        (Next::Now, _) | (_, Next::Now) => Next::Now,
+        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
+        (next, Next::Idle) | (Next::Idle, next) => next,
+    })
 }
 
 /// How often the thread that gives way looks whether it is its turn again.

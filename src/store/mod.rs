@@ -24,6 +24,7 @@ mod random;
 mod recovery;
 mod repair;
 mod retention;
+mod scrub;
 mod snapshot;
 mod state;
 mod stats;
@@ -105,8 +106,8 @@ impl Store {
     }
 
     /// Opens a store on any storage and clock. With `options.manual` no thread is started: the
-    /// caller drives [`Store::step_committer`], [`Store::step_maintenance`] and
-    /// [`Store::step_compactor`].
+    /// caller drives [`Store::step_committer`], [`Store::step_maintenance`],
+    /// [`Store::step_compactor`] and [`Store::step_scrub`].
     pub fn open_with(
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
@@ -198,6 +199,20 @@ impl Store {
     /// file part of the store. An error has poisoned the store.
     pub fn step_compactor(&self) -> Result<Next> {
         self.handle.core.step_compactor()
+    }
+
+    /// One step of the scrubber: reads a piece of a sealed or compacted file, if one is due, and
+    /// holds the file against its digest behind the last. What is wrong is counted, and said by
+    /// [`Store::scrub_error`].
+    pub fn step_scrub(&self) -> Next {
+        self.handle.core.step_scrub()
+    }
+
+    /// The first damage that the scrubber has found since the store was opened, with the file.
+    /// Nothing was changed for it; [`Store::verify`] says what it is.
+    #[must_use]
+    pub fn scrub_error(&self) -> Option<crate::Error> {
+        self.handle.core.counters.scrub_error()
     }
 
     /// Compacts what is sealed until nothing is left to do; appends and queries go on meanwhile.
@@ -303,6 +318,10 @@ impl Core {
 
     fn step_maintenance(&self) -> Result<Next> {
         self.maintenance().step(self)
+    }
+
+    fn step_scrub(&self) -> Next {
+        self.scrubber().step(self)
     }
 
     /// What a close has to do when no thread runs any more.

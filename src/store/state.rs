@@ -19,6 +19,7 @@ use crate::store::completion::Completion;
 use crate::store::driver::Wake;
 use crate::store::maintenance::Maintenance;
 use crate::store::producers::ProducerTable;
+use crate::store::scrub::Scrubber;
 use crate::store::stats::Counters;
 use crate::store::version::{ReadContext, Segment, Version, Visible};
 use crate::time::Clock;
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) maintenance: Mutex<Maintenance>,
     /// Locked before `maintenance` and `state`, never after them.
     pub(crate) compactor: Mutex<Compactor>,
+    /// Locked before `state`, never after it.
+    pub(crate) scrubber: Mutex<Scrubber>,
     pub(crate) committer_wake: Wake,
     pub(crate) maintenance_wake: Wake,
     pub(crate) compactor_wake: Wake,
@@ -120,6 +123,10 @@ impl Core {
 
     pub(crate) fn compactor(&self) -> MutexGuard<'_, Compactor> {
         self.compactor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
+        self.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn maintenance(&self) -> MutexGuard<'_, Maintenance> {

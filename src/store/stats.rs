@@ -50,6 +50,10 @@ pub struct StoreStats {
     pub compaction_job_bytes: u64,
     /// Bytes of the inputs of the running job; 0 without one.
     pub compaction_job_bytes_total: u64,
+    /// Bytes of files that were read to be held against their digests.
+    pub scrubbed_bytes: u64,
+    /// Files of which that found something wrong, each time it did.
+    pub scrub_errors: u64,
     /// Bytes of log segments that wait for compaction, the active one included.
     pub compaction_debt_bytes: u64,
     /// Appends are refused until compaction has caught up.
@@ -88,6 +92,10 @@ pub(crate) struct Counters {
     pinned_bytes: AtomicU64,
     /// What the last job that failed met.
     compaction_error: Mutex<Option<Error>>,
+    scrubbed_bytes: AtomicU64,
+    scrub_errors: AtomicU64,
+    /// The first one.
+    scrub_error: Mutex<Option<Error>>,
 }
 
 impl Counters {
@@ -138,6 +146,21 @@ impl Counters {
         self.compaction_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn add_scrubbed(&self, bytes: u64) {
+        self.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_scrub_error(&self, error: &Error) {
+        self.scrub_errors.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.scrub_error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.clone());
+    }
+
+    /// What the scrubber found wrong first.
+    pub(crate) fn scrub_error(&self) -> Option<Error> {
+        self.scrub_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A gauge that only maintenance knows: asking it would mean waiting for its syncs.
     pub(crate) fn set_pinned_bytes(&self, bytes: u64) {
         self.pinned_bytes.store(bytes, Ordering::Relaxed);
@@ -163,6 +186,8 @@ impl Counters {
             compaction_job_bytes: self.compaction_job_bytes.load(Ordering::Relaxed),
             compaction_job_bytes_total: self.compaction_job_bytes_total.load(Ordering::Relaxed),
             pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),
+            scrubbed_bytes: self.scrubbed_bytes.load(Ordering::Relaxed),
+            scrub_errors: self.scrub_errors.load(Ordering::Relaxed),
             ..StoreStats::default()
         }
     }

@@ -17,6 +17,7 @@ mod producer_table;
 mod reading;
 mod retiring;
 mod retries;
+mod scrubbing;
 mod sealing;
 mod verifying;
 

@@ -216,14 +216,17 @@ fn joined<T>(outcome: Result<T, tokio::task::JoinError>) -> Outcome<T> {
 
 /// Says what goes wrong in the background, each thing once as long as nothing else does.
 async fn say_errors(store: &Store) -> std::convert::Infallible {
-    let mut said = None;
+    let mut said = [None, None];
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let error = store.compaction_error().map(|error| error.to_string());
-        if let Some(text) = error.as_ref().filter(|_| error != said) {
-            eprintln!("annal: compaction: {text}");
+        let found = [("compaction", store.compaction_error()), ("scrub", store.scrub_error())];
+        for ((what, error), said) in found.into_iter().zip(&mut said) {
+            let text = error.map(|error| error.to_string());
+            if let Some(text) = text.as_ref().filter(|_| text != *said) {
+                eprintln!("annal: {what}: {text}");
+            }
+            *said = text;
         }
-        said = error;
     }
 }
 

@@ -147,6 +147,12 @@ fn store(page: &mut Page, ingest: &Ingest) {
         "Bytes of the inputs of the running job, 0 without one",
         stats.compaction_job_bytes_total,
     );
+    page.counter(
+        "annal_scrubbed_bytes_total",
+        "Bytes of files held against their digests",
+        stats.scrubbed_bytes,
+    );
+    page.counter("annal_scrub_errors_total", "Files found wrong by that", stats.scrub_errors);
 }
 
 fn gateway(page: &mut Page, app: &App) {
