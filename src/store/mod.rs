@@ -43,6 +43,7 @@ pub use version::SegmentAttributes;
 use compaction::Debt;
 use driver::Threads;
 use open::Opened;
+use scrub::Scrubber;
 use state::{Core, Mode};
 
 /// What an open found and did.
@@ -342,6 +343,8 @@ impl Core {
             false => self.poison(&error),
         };
         self.compactor().give_up(self).map_err(poison)?;
+        // What it pins could not be removed any more.
+        *self.scrubber() = Scrubber::default();
         committer.end_active(self).map_err(poison)?;
         self.maintenance().finish(self).map_err(poison)
     }

@@ -108,12 +108,16 @@ fn a_healthy_store_is_read_once_a_period_at_a_bounded_rate() {
 fn a_file_that_goes_meanwhile_is_left_and_not_missed() {
     let bench = bench();
     let (store, _) = bench.open();
-    (0..3).for_each(|i| drop(append(&store, batch(3, (900 << 10) + i)).unwrap()));
+    for i in 0..3 {
+        append(&store, batch(3, (900 << 10) + i)).unwrap();
+    }
     seal(&store);
     store.step_scrub();
     bench.clock.advance_ms(60_000);
     // Opened, and a piece of it read.
-    (0..2).for_each(|_| drop(store.step_scrub()));
+    for _ in 0..2 {
+        store.step_scrub();
+    }
     assert_eq!(store.stats().scrubbed_bytes, 1 << 20);
     let log = bench.segments();
     store.compact().unwrap();
@@ -130,6 +134,12 @@ fn a_file_that_goes_meanwhile_is_left_and_not_missed() {
 fn it_can_be_turned_off_and_ends_with_the_store() {
     let mut bench = bench();
     let store = with_files(&bench);
+    store.step_scrub();
+    bench.clock.advance_ms(60_000);
+    for _ in 0..2 {
+        store.step_scrub();
+    }
+    assert_eq!(store.stats().scrubbed_bytes, 1 << 20, "in the middle of a file");
     store.close().unwrap();
     assert_eq!(store.step_scrub(), Next::Idle);
     bench.options.scrub = false;
