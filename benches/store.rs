@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use annal::event::Attribute;
 use annal::storage::DiskStorage;
+use annal::store::Next;
 use annal::time::SystemClock;
 use annal::{Batch, BatchBuilder, Event, Options, Store, Timestamp, TraceId, Value};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -133,5 +134,63 @@ fn open(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, open);
+/// Four neighbouring files of level 1, of so many batches each, not merged yet.
+fn make_files(path: &Path, batches: usize) {
+    let options = || Options { manual: true, segment_bytes: 1 << 30, ..Options::new(path) };
+    for file in 0..4 {
+        let (store, _) = Store::open(options()).expect("a store");
+        for seed in 0..batches as u64 {
+            let ticket = store.append(batch(file * batches as u64 + seed)).expect("room");
+            while store.step_committer().expect("a step") == Next::Now {}
+            ticket.wait().expect("durable");
+        }
+        store.close().expect("closed");
+        let (store, _) = Store::open(Options { manual: false, ..options() }).expect("a store");
+        // The store is quiet; a fourth file is the last before they are merged.
+        while store.stats().compactions == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        store.close().expect("closed");
+    }
+}
+
+/// Nanoseconds that this thread has had of a processor; by the wall where that is not known.
+fn processor_ns(since: Instant) -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let own = stat.split(' ').next().and_then(|ns| ns.parse().ok());
+    own.unwrap_or_else(|| since.elapsed().as_nanos() as u64)
+}
+
+fn merge(c: &mut Criterion) {
+    const BATCHES: usize = 100;
+    let made = tempfile::tempdir().expect("a directory");
+    make_files(made.path(), BATCHES);
+    let started = Instant::now();
+    let mut group = c.benchmark_group("merge");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements((4 * BATCHES * EVENTS) as u64));
+    group.bench_function("four files of level 1, time of a processor", |b| {
+        b.iter_custom(|rounds| {
+            let mut total = 0;
+            for _ in 0..rounds {
+                let directory = tempfile::tempdir().expect("a directory");
+                for entry in std::fs::read_dir(made.path()).expect("a directory").flatten() {
+                    let to = directory.path().join(entry.file_name());
+                    std::fs::copy(entry.path(), to).expect("a copy");
+                }
+                let options = Options { manual: true, ..Options::new(directory.path()) };
+                let (store, _) = Store::open(options).expect("a store");
+                assert_eq!(store.stats().segments, 4, "files of level 1");
+                let before = processor_ns(started);
+                store.compact().expect("compacted");
+                total += processor_ns(started) - before;
+                assert_eq!(store.stats().segments, 1);
+            }
+            Duration::from_nanos(total)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, open, merge);
 criterion_main!(benches);

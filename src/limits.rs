@@ -75,6 +75,15 @@ limits! {
     SEGMENT_BYTES_MAX: u64 = 1 << 30;
     /// A full segment unless options say otherwise.
     SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+    /// Bytes of sealed log that wait for compaction before senders wait, unless options say
+    /// otherwise.
+    COMPACTION_DEBT_BYTES_DEFAULT: u64 = 4 * SEGMENT_BYTES_MAX;
+    /// Full segments that may wait at least: a job in its course is no reason to refuse anybody.
+    COMPACTION_DEBT_SEGMENTS_MIN: u64 = 4;
+    /// Bytes a second that are read to find rot: next to nothing, and 2.4 TB in a period.
+    SCRUB_BYTES_PER_S: u64 = 4_194_304;
+    /// Seconds from one such round over all files to the next: a week.
+    SCRUB_PERIOD_S: u64 = 604_800;
     /// How far an event's time may lie after the clock, in seconds: beyond it is a broken clock.
     TIME_AHEAD_S_MAX: u64 = 86_400;
     /// Sequences skipped after an unclean stop: none that a lost group was given is used again.

@@ -38,6 +38,12 @@ pub struct Options {
     pub compaction: bool,
     /// Threads that one query uses, that of the caller included; others help while they are idle.
     pub scan_threads: usize,
+    /// Read sealed and compacted files in the background, slowly, and hold them against their
+    /// digests.
+    pub scrub: bool,
+    /// Bytes of sealed log that may wait for compaction before appends fail with `Busy`; they do
+    /// not while compaction is off, paused or failing.
+    pub compaction_debt_bytes_max: u64,
     /// Start no threads: the caller steps the state machines.
     pub manual: bool,
     /// Seeds salts and the store id in place of the operating system's randomness (simulator only).
@@ -58,10 +64,18 @@ impl Options {
             read_mode: ReadMode::default(),
             compaction: true,
             scan_threads: limits::SCAN_THREADS_DEFAULT,
+            scrub: true,
+            compaction_debt_bytes_max: limits::COMPACTION_DEBT_BYTES_DEFAULT,
             manual: false,
             seed: None,
             lock_note: format!("process {}", std::process::id()),
             in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
         }
+    }
+
+    /// The least that [`Options::compaction_debt_bytes_max`] may be.
+    #[must_use]
+    pub fn compaction_debt_bytes_min(&self) -> u64 {
+        limits::COMPACTION_DEBT_SEGMENTS_MIN.saturating_mul(self.segment_bytes)
     }
 }

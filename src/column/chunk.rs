@@ -79,6 +79,18 @@ impl Chunks {
         })
     }
 
+    /// The block as it is stored; the checksums of all chunks are right.
+    pub(super) fn checked(&self) -> Result<&[u8]> {
+        for (at, place) in self.places.iter().enumerate() {
+            let end = place.offset + place.body_stored + place.tail;
+            let whole = self.block.get(place.offset..end).unwrap_or_default();
+            if crc32(whole) != place.crc {
+                return Err(Error::corrupt(format!("the checksum of chunk {at} is wrong")));
+            }
+        }
+        Ok(&self.block)
+    }
+
     /// Tells a meter what is decompressed from here on.
     pub(super) fn meter(&mut self, meter: &Arc<Meter>) {
         self.metered = Metered::new(meter.clone(), 0);

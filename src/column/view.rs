@@ -208,6 +208,14 @@ impl BatchView {
         Ok((stored.encoding.name(), stored.body, stored.tail))
     }
 
+    /// The bytes of a block, to be copied: checksums are right, and nothing is decompressed.
+    pub fn checked_block(&self) -> Result<&[u8]> {
+        match &self.held {
+            Held::Chunks(chunks) => chunks.checked(),
+            Held::Raw(_) => Err(Error::invalid("the columns of a batch stand in no block")),
+        }
+    }
+
     /// Bytes of all columns before compression.
     #[must_use]
     pub fn raw_bytes(&self) -> usize {

@@ -99,20 +99,46 @@ pub struct AttributesBuilder {
 impl AttributesBuilder {
     /// Appends a block.
     pub fn push(&mut self, block: &BlockAttributes) {
-        let mut present = Vec::with_capacity(block.present.len());
-        for (id, covered) in &block.present {
+        let mut words = Vec::new();
+        filter::TraceFilter::of(&block.hashes).put_words(&mut words);
+        self.put(block.present.iter().map(|(id, covered)| (id, *covered)), words);
+    }
+
+    /// Appends a block that is copied from another segment, with what its section says of it; false
+    /// if it says nothing. Where the blocks before it came along, in whatever blocks they are now,
+    /// this comes to the same as [`AttributesBuilder::push`]: an attribute is new here if it was
+    /// new there, and new ones are numbered in the order that they have in the block.
+    pub fn copy<B: AsRef<[u8]>>(&mut self, from: &AttributeFilters<B>, index: usize) -> bool {
+        let Some(block) = from.block(index) else { return false };
+        let numbered = from.ids.iter().enumerate();
+        let present = numbered
+            .filter(|(number, _)| bit(block.present, *number))
+            .map(|(number, id)| (id, bit(block.covered, number)));
+        self.put(present, block.words.to_vec());
+        true
+    }
+
+    fn put<'a>(
+        &mut self,
+        attributes: impl Iterator<Item = (&'a AttributeId, bool)>,
+        words: Vec<u8>,
+    ) {
+        let mut present = Vec::new();
+        for (id, covered) in attributes {
             if self.ids.len() > limits::ATTRIBUTES_LISTED_MAX {
                 return;
             }
-            let next = self.ids.len();
-            let number = *self.numbers.entry(id.clone()).or_insert(next);
-            if number == next {
-                self.ids.push(id.clone());
-            }
-            present.push((number, *covered));
+            let number = match self.numbers.get(id) {
+                Some(number) => *number,
+                None => {
+                    let next = self.ids.len();
+                    self.numbers.insert(id.clone(), next);
+                    self.ids.push(id.clone());
+                    next
+                }
+            };
+            present.push((number, covered));
         }
-        let mut words = Vec::new();
-        filter::TraceFilter::of(&block.hashes).put_words(&mut words);
         self.blocks.push((present, words));
     }
 
@@ -226,14 +252,18 @@ impl BlockFilter<'_> {
     /// this value. False is certain.
     #[must_use]
     pub fn may_contain(&self, sought: Sought) -> bool {
-        let at = sought.number;
-        let bit = |of: &[u8]| of.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
         match sought.hash {
-            _ if !bit(self.present) => false,
-            Some(hash) if bit(self.covered) => filter::bytes_contain(self.words, hash),
+            _ if !bit(self.present, sought.number) => false,
+            Some(hash) if bit(self.covered, sought.number) => {
+                filter::bytes_contain(self.words, hash)
+            }
             _ => true,
         }
     }
+}
+
+fn bit(of: &[u8], at: usize) -> bool {
+    of.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
 }
 
 #[cfg(test)]
@@ -300,6 +330,27 @@ mod tests {
         let columns = vec![(id("k"), 3, slices(&few)), (id("k"), 250, slices(&many))];
         let block = BlockAttributes::choose(1_000, columns, std::iter::empty());
         assert_eq!(block.present, [(id("k"), false)]);
+    }
+
+    #[test]
+    fn blocks_copied_into_another_segment_are_listed_as_if_they_were_gathered_there() {
+        let block = |keys: &[&str], covered: &str| {
+            let present = keys.iter().map(|key| (id(key), *key == covered)).collect();
+            let hashes = keys.iter().map(|key| id(key).hash(b"v")).collect();
+            BlockAttributes { present, hashes }
+        };
+        let first = [block(&["b", "a"], "a"), block(&["c", "a", "d"], "c")];
+        let second = [block(&["e", "d"], "d"), block(&["f", "b", "e"], "f")];
+        let (mut gathered, mut copied) = <(AttributesBuilder, AttributesBuilder)>::default();
+        for segment in [first, second] {
+            let mut own = AttributesBuilder::default();
+            segment.iter().for_each(|block| own.push(block));
+            let filters = AttributeFilters::new(own.encode().unwrap()).unwrap();
+            segment.iter().for_each(|block| gathered.push(block));
+            assert!((0..2).all(|index| copied.copy(&filters, index)));
+            assert!(!copied.copy(&filters, 2), "there is no third block");
+        }
+        assert_eq!(copied.encode().unwrap(), gathered.encode().unwrap());
     }
 
     #[test]

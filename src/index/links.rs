@@ -26,6 +26,19 @@ impl LinksBuilder {
         self.lengths.push(self.words.len() - start);
     }
 
+    /// Appends a block that is copied from another segment, with the filter that it has there, if it
+    /// links anywhere; false if the section does not know the block.
+    pub fn copy<B: AsRef<[u8]>>(&mut self, from: Option<&LinkFilters<B>>, index: usize) -> bool {
+        let words = match from {
+            None => Some(&[][..]),
+            Some(filters) => filters.parts.get(filters.bytes.as_ref(), index),
+        };
+        let Some(words) = words else { return false };
+        self.words.extend_from_slice(words);
+        self.lengths.push(words.len());
+        true
+    }
+
     /// The section's bytes; `None` if nothing links.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
@@ -105,6 +118,21 @@ mod tests {
         }
         assert!(wrong < 120, "{wrong} of 3000");
         assert_eq!(filters.may_link(3, target(0)), None);
+    }
+
+    #[test]
+    fn a_block_that_is_copied_keeps_its_filter() {
+        let filters = LinkFilters::new(sample()).unwrap();
+        let mut copy = LinksBuilder::default();
+        assert!((0..3).all(|block| copy.copy(Some(&filters), block)));
+        assert!(!copy.copy(Some(&filters), 3));
+        assert_eq!(copy.encode().unwrap(), sample());
+        let mut none = LinksBuilder::default();
+        assert!(none.copy(None::<&LinkFilters<Vec<u8>>>, 7));
+        none.push(&[target(5)]);
+        let mut pushed = LinksBuilder::default();
+        [&[][..], &[target(5)]].iter().for_each(|targets| pushed.push(targets));
+        assert_eq!(none.encode(), pushed.encode());
     }
 
     #[test]

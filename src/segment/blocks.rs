@@ -8,16 +8,20 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::column::Block;
+use crate::column::{Block, Series, SeriesTotals};
 use crate::error::{Error, Result};
 use crate::format::footer::Section;
+use crate::format::frame::FrameHeader;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::index::TraceFilter;
+use crate::index::attributes::AttributeFilters;
+use crate::index::links::LinkFilters;
+use crate::index::minutes::Minutes;
 use crate::segment::SegmentSummary;
 use crate::segment::overview::Overview;
 use crate::segment::scan::DirectoryBuilder;
 use crate::segment::tail::{encode_tail_with, read_tail};
-use crate::storage::{File, write_all_at};
+use crate::storage::{File, Region, write_all_at};
 
 /// Bytes collected before they are handed to the kernel.
 const WRITE_BYTES: usize = 1 << 20;
@@ -29,10 +33,27 @@ pub(crate) struct BlockWriter {
     file: Arc<dyn File>,
     builder: DirectoryBuilder,
     overview: Overview,
+    /// Totals come for whole segments, not with their blocks.
+    known_whole: bool,
     digest: Xxh3,
     buffer: Vec<u8>,
     /// Bytes of the file that were handed over.
     written: u64,
+}
+
+/// A block of another segment, and what that knows of it.
+pub(crate) struct Copied<'a> {
+    pub(crate) header: &'a FrameHeader,
+    /// Behind the header.
+    pub(crate) bytes: &'a [u8],
+    /// In their order.
+    pub(crate) series: Vec<Series>,
+    pub(crate) traces: TraceFilter,
+    pub(crate) attributes: &'a AttributeFilters<Region>,
+    /// `None`: no event of it links anywhere.
+    pub(crate) links: Option<&'a LinkFilters<Region>>,
+    /// Which block of the segment it is.
+    pub(crate) index: usize,
 }
 
 /// A finished file, durable but for its name.
@@ -43,13 +64,19 @@ pub(crate) struct Finished {
 }
 
 impl BlockWriter {
-    /// Begins with the header in an empty file.
-    pub(crate) fn new(file: Arc<dyn File>, header: SegmentHeader) -> BlockWriter {
+    /// Begins with the header in an empty file. `known_whole`: the totals of what comes are handed
+    /// over for whole segments ([`BlockWriter::add_totals`]).
+    pub(crate) fn new(
+        file: Arc<dyn File>,
+        header: SegmentHeader,
+        known_whole: bool,
+    ) -> BlockWriter {
         BlockWriter {
             summary: SegmentSummary::empty(&header),
             file,
             builder: DirectoryBuilder::new(),
             overview: Overview::default(),
+            known_whole,
             digest: Xxh3::new(),
             buffer: header.encode(),
             written: 0,
@@ -59,17 +86,50 @@ impl BlockWriter {
 
     /// Appends a block.
     pub(crate) fn put(&mut self, block: &Block) -> Result<()> {
-        let mut header = block.header;
-        header.salt = self.header.salt;
-        header.segment_id = self.header.segment_id;
-        header.position = self.summary.end_position;
+        if !self.known_whole {
+            self.overview.add_totals(&block.totals, &block.minutes);
+        }
+        self.overview.attributes.push(&block.attributes);
+        self.overview.links.push(&block.links);
         let traces = TraceFilter::of_block(&block.summary.trace_hashes);
-        let entry = self.builder.entry(&header, &block.summary.series, traces);
+        self.append(&block.header, &block.bytes, &block.summary.series, traces)
+    }
+
+    /// Appends a block of another segment as it is stored there.
+    pub(crate) fn copy(&mut self, block: Copied<'_>) -> Result<()> {
+        if !self.overview.attributes.copy(block.attributes, block.index) {
+            return Err(Error::corrupt("the footer says nothing of the attributes of a block"));
+        }
+        if !self.overview.links.copy(block.links, block.index) {
+            return Err(Error::corrupt("the footer says nothing of the links of a block"));
+        }
+        self.append(block.header, block.bytes, &block.series, block.traces)
+    }
+
+    /// Adds the totals of all events of another segment, which come block by block.
+    pub(crate) fn add_totals(&mut self, totals: &[SeriesTotals], minutes: &Minutes) {
+        self.overview.add_totals(totals, minutes);
+    }
+
+    /// Stamps a header for its new place; the bytes behind it stay what they are.
+    fn append(
+        &mut self,
+        header: &FrameHeader,
+        bytes: &[u8],
+        series: &[Series],
+        traces: TraceFilter,
+    ) -> Result<()> {
+        let header = FrameHeader {
+            salt: self.header.salt,
+            segment_id: self.header.segment_id,
+            position: self.summary.end_position,
+            ..*header
+        };
+        let entry = self.builder.entry(&header, series, traces);
         self.summary.add(&entry);
         self.builder.push(entry);
-        self.overview.add(&block.totals, &block.minutes, &block.attributes, &block.links);
         self.buffer.extend_from_slice(&header.encode());
-        self.buffer.extend_from_slice(&block.bytes);
+        self.buffer.extend_from_slice(bytes);
         self.summary.end_position += header.frame_bytes();
         let end = self.summary.end_position - self.header.base_position - self.written;
         self.buffer.resize(usize::try_from(end).unwrap_or(usize::MAX), 0);

@@ -16,8 +16,9 @@ pub(crate) struct Overview {
     totals: Totals,
     /// `None`: they became too many.
     minutes: Option<Minutes>,
-    attributes: AttributesBuilder,
-    links: LinksBuilder,
+    /// Block by block, as the links are.
+    pub(crate) attributes: AttributesBuilder,
+    pub(crate) links: LinksBuilder,
 }
 
 impl Default for Overview {
@@ -40,13 +41,18 @@ impl Overview {
         attributes: &BlockAttributes,
         links: &[u64],
     ) {
+        self.add_totals(totals, minutes);
+        self.attributes.push(attributes);
+        self.links.push(links);
+    }
+
+    /// Adds the totals of a block, or of many together.
+    pub(crate) fn add_totals(&mut self, totals: &[SeriesTotals], minutes: &Minutes) {
         self.totals.add(totals);
         if let Some(sum) = &mut self.minutes {
             minutes::merge(sum, minutes);
         }
         self.minutes.take_if(|minutes| minutes::cells(minutes) > limits::MINUTE_CELLS_MAX);
-        self.attributes.push(attributes);
-        self.links.push(links);
     }
 
     /// Number of series so far.

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// How long producers are asked to wait while the disk is full.
 const FULL_RETRY_AFTER_MS: u64 = 5_000;
+/// And while compaction has to catch up: about what a job takes.
+const DEBT_RETRY_AFTER_MS: u64 = 2_000;
 
 impl Core {
     /// All batches enter or none does.
@@ -48,6 +50,10 @@ impl Core {
         if bytes > 0 && state.space_low {
             let what = "the disk is nearly full; free space or shorten the retention";
             return Err(Error::new(ErrorKind::Full, what).retry_after_ms(FULL_RETRY_AFTER_MS));
+        }
+        if bytes > 0 && state.debt.refuses {
+            let what = "too much waits for compaction, which has to catch up: come back later";
+            return Err(Error::busy(what).retry_after_ms(DEBT_RETRY_AFTER_MS));
         }
         let max = self.options.in_flight_bytes_max;
         if state.in_flight_bytes > 0 && bytes > max.saturating_sub(state.in_flight_bytes) {

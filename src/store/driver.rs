@@ -1,5 +1,7 @@
 //! The threads that drive the state machines in production: one for the log, one for maintenance,
-//! one for compaction.
+//! two for compaction. Of those one takes what all else leaves of the processor; the other takes its
+//! turn when too much waits. A thread may not give itself back the priority that it gave up, so that
+//! one alone could only ever become slower.
 //!
 //! The only home of threads in the engine; with `Options::manual` there are none.
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::store::Next;
 use crate::store::state::Core;
+use crate::time::SECOND_NS;
 
 /// Ends a wait before its deadline.
 #[derive(Debug, Default)]
@@ -62,15 +65,20 @@ impl Threads {
             run(&log, &also_stop, |c| &c.committer_wake, Core::step_committer);
         });
         let rest = spawn("annal-upkeep", move || {
-            run(&maintenance, &stop, |c| &c.maintenance_wake, Core::step_maintenance);
+            run(&maintenance, &stop, |c| &c.maintenance_wake, step_upkeep);
         });
-        let compactor = core.options.compaction.then(|| {
-            spawn("annal-compact", move || {
+        let compactors = core.options.compaction.then(|| {
+            let (hurry, stop_hurry) = (compaction.clone(), stop_compaction.clone());
+            let slow = spawn("annal-compact", move || {
                 give_way();
-                run(&compaction, &stop_compaction, |c| &c.compactor_wake, Core::step_compactor);
-            })
+                run(&compaction, &stop_compaction, |c| &c.compactor_wake, step_slowly);
+            });
+            let fast = spawn("annal-hurry", move || {
+                run(&hurry, &stop_hurry, |c| &c.hurry_wake, step_in_a_hurry);
+            });
+            [slow, fast]
         });
-        for started in [Some(committer), Some(rest), compactor].into_iter().flatten() {
+        for started in [committer, rest].into_iter().chain(compactors.into_iter().flatten()) {
             match started {
                 Ok(thread) => threads.running.push(thread),
                 Err(error) => {
@@ -88,6 +96,7 @@ impl Threads {
         core.committer_wake.wake();
         core.maintenance_wake.wake();
         core.compactor_wake.wake();
+        core.hurry_wake.wake();
         for thread in self.running {
             // A panic has been printed, and has poisoned the store on its way.
             thread.join().ok();
@@ -101,6 +110,30 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(body)
         .map_err(|e| Error::io(format!("start thread {name}"), e))
+}
+
+fn step_upkeep(core: &Core) -> Result<Next> {
+    let maintenance = core.step_maintenance()?;
+    Ok(match (maintenance, core.step_scrub()) {
+        (Next::Now, _) | (_, Next::Now) => Next::Now,
+        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
+        (next, Next::Idle) | (Next::Idle, next) => next,
+    })
+}
+
+/// How often the thread that gives way looks whether it is its turn again.
+const TURN_NS: u64 = SECOND_NS as u64;
+
+fn step_slowly(core: &Core) -> Result<Next> {
+    if core.state().debt.hurries {
+        core.hurry_wake.wake();
+        return Ok(Next::At(core.clock.monotonic_ns().saturating_add(TURN_NS)));
+    }
+    core.step_compactor()
+}
+
+fn step_in_a_hurry(core: &Core) -> Result<Next> {
+    if core.state().debt.hurries { core.step_compactor() } else { Ok(Next::Idle) }
 }
 
 /// Compaction takes what ingest and queries leave over. Where a thread has no priority of its own

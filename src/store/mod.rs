@@ -24,6 +24,7 @@ mod random;
 mod recovery;
 mod repair;
 mod retention;
+mod scrub;
 mod snapshot;
 mod state;
 mod stats;
@@ -41,8 +42,10 @@ pub use verify::{VerifyCallback, VerifyProgress, VerifyReport};
 pub use version::{SegmentAttributes, SegmentLinks};
 pub(crate) use workers::Workers;
 
+use compaction::Debt;
 use driver::Threads;
 use open::Opened;
+use scrub::Scrubber;
 use state::{Core, Mode};
 
 /// What an open found and did.
@@ -106,8 +109,8 @@ impl Store {
     }
 
     /// Opens a store on any storage and clock. With `options.manual` no thread is started: the
-    /// caller drives [`Store::step_committer`], [`Store::step_maintenance`] and
-    /// [`Store::step_compactor`].
+    /// caller drives [`Store::step_committer`], [`Store::step_maintenance`],
+    /// [`Store::step_compactor`] and [`Store::step_scrub`].
     pub fn open_with(
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
@@ -201,6 +204,20 @@ impl Store {
         self.handle.core.step_compactor()
     }
 
+    /// One step of the scrubber: reads a piece of a sealed or compacted file, if one is due, and
+    /// holds the file against its digest behind the last. What is wrong is counted, and said by
+    /// [`Store::scrub_error`].
+    pub fn step_scrub(&self) -> Next {
+        self.handle.core.step_scrub()
+    }
+
+    /// The first damage that the scrubber has found since the store was opened, with the file.
+    /// Nothing was changed for it; [`Store::verify`] says what it is.
+    #[must_use]
+    pub fn scrub_error(&self) -> Option<crate::Error> {
+        self.handle.core.counters.scrub_error()
+    }
+
     /// Compacts what is sealed until nothing is left to do; appends and queries go on meanwhile.
     /// What the active segment holds stays where it is. An error that is not `Poisoned` has changed
     /// nothing but what was compacted before; after `Corrupt` all else has been compacted.
@@ -212,6 +229,20 @@ impl Store {
     pub fn compact_with(&self, progress: CompactCallback<'_>) -> Result<()> {
         let core = &self.handle.core;
         core.compactor().run_to_end(core, progress)
+    }
+
+    /// Pauses compaction after the step it is in, or lets it go on where it stood; what a job has
+    /// written takes its place meanwhile. While it is paused [`Store::compact`] still compacts, and
+    /// no append is refused for what waits. A store that is opened is not paused.
+    pub fn pause_compaction(&self, pause: bool) {
+        let core = &self.handle.core;
+        let mut state = core.state();
+        state.compaction_paused = pause;
+        if pause {
+            state.debt = Debt::default();
+        }
+        drop(state);
+        core.compactor_wake.wake();
     }
 
     /// What the last job of compaction that failed since the store was opened has met: a full disk,
@@ -292,6 +323,10 @@ impl Core {
         self.maintenance().step(self)
     }
 
+    fn step_scrub(&self) -> Next {
+        self.scrubber().step(self)
+    }
+
     /// What a close has to do when no thread runs any more.
     fn finish(&self) -> Result<()> {
         let mut committer = self.committer();
@@ -310,6 +345,8 @@ impl Core {
             false => self.poison(&error),
         };
         self.compactor().give_up(self).map_err(poison)?;
+        // What it pins could not be removed any more.
+        *self.scrubber() = Scrubber::default();
         committer.end_active(self).map_err(poison)?;
         self.maintenance().finish(self).map_err(poison)
     }
@@ -327,6 +364,8 @@ impl Core {
         let log = state.version.segments.iter().filter(|v| !v.segment.compacted);
         let log_bytes = log.chain(&state.active).map(|v| v.segment.pin.length()).sum();
         stats.compaction_debt_bytes = log_bytes;
+        stats.compaction_refuses = state.debt.refuses;
+        stats.compaction_paused = state.compaction_paused;
         stats.producers = state.producers.len() as u64;
         stats.next_sequence = state.next_sequence;
         stats.poisoned = state.is_poisoned();

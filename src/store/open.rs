@@ -12,7 +12,7 @@ use crate::storage::{File, LockMode, Storage};
 use crate::store::OpenReport;
 use crate::store::cache::DirectoryCache;
 use crate::store::committer::{Committer, full_segments_before};
-use crate::store::compaction::Compactor;
+use crate::store::compaction::{Compactor, Debt};
 use crate::store::driver::Wake;
 use crate::store::maintenance::{Maintenance, sealed_segment};
 use crate::store::manifest_log::ManifestLog;
@@ -85,6 +85,8 @@ pub(crate) fn open(
         next_sequence: found.next_sequence,
         durable_position,
         space_low: false,
+        debt: Debt::default(),
+        compaction_paused: false,
     };
     report.elapsed_ns = clock.monotonic_ns().saturating_sub(started);
     let core = Core {
@@ -102,9 +104,11 @@ pub(crate) fn open(
         committer: Mutex::new(committer),
         maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
         compactor: Mutex::new(compactor),
+        scrubber: Mutex::default(),
         committer_wake: Wake::default(),
         maintenance_wake: Wake::default(),
         compactor_wake: Wake::default(),
+        hurry_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -176,6 +180,8 @@ pub(crate) fn open_read_only(
         next_sequence: found.next_sequence,
         durable_position: log_end.end_position,
         space_low: false,
+        debt: Debt::default(),
+        compaction_paused: false,
     };
     report.elapsed_ns = clock.monotonic_ns().saturating_sub(started);
     let mut random = Random::new(options.seed);
@@ -195,9 +201,11 @@ pub(crate) fn open_read_only(
         committer: Mutex::new(Committer::new(log_end, found.next_sequence, 0, random)),
         maintenance: Mutex::new(Maintenance::new(ManifestLog::new(found.manifest))),
         compactor: Mutex::new(compactor),
+        scrubber: Mutex::default(),
         committer_wake: Wake::default(),
         maintenance_wake: Wake::default(),
         compactor_wake: Wake::default(),
+        hurry_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -206,11 +214,17 @@ pub(crate) fn open_read_only(
 
 fn check_options(options: &Options) -> Result<()> {
     let (min, max) = (limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX);
-    if (min..=max).contains(&options.segment_bytes) {
-        return Ok(());
+    let segment_bytes = options.segment_bytes;
+    if !(min..=max).contains(&segment_bytes) {
+        let what = format!("segment_bytes is {segment_bytes}, allowed are {min} to {max}");
+        return Err(Error::invalid(what).in_field("segment_bytes"));
     }
-    let what = format!("segment_bytes is {}, allowed are {min} to {max}", options.segment_bytes);
-    Err(Error::invalid(what).in_field("segment_bytes"))
+    let (debt, least) = (options.compaction_debt_bytes_max, options.compaction_debt_bytes_min());
+    if debt < least {
+        let what = format!("compaction_debt_bytes_max is {debt}, at least {least} must be allowed");
+        return Err(Error::invalid(what).in_field("compaction_debt_bytes_max"));
+    }
+    Ok(())
 }
 
 fn report_on(found: &Inspection) -> OpenReport {

@@ -14,11 +14,12 @@ use crate::options::Options;
 use crate::segment::{Directory, SegmentSummary};
 use crate::storage::{File, Lock, Storage};
 use crate::store::committer::Committer;
-use crate::store::compaction::Compactor;
+use crate::store::compaction::{Compactor, Debt};
 use crate::store::completion::Completion;
 use crate::store::driver::Wake;
 use crate::store::maintenance::Maintenance;
 use crate::store::producers::ProducerTable;
+use crate::store::scrub::Scrubber;
 use crate::store::stats::Counters;
 use crate::store::version::{ReadContext, Segment, Version, Visible};
 use crate::time::Clock;
@@ -37,9 +38,12 @@ pub(crate) struct Core {
     pub(crate) maintenance: Mutex<Maintenance>,
     /// Locked before `maintenance` and `state`, never after them.
     pub(crate) compactor: Mutex<Compactor>,
+    /// Locked before `state`, never after it.
+    pub(crate) scrubber: Mutex<Scrubber>,
     pub(crate) committer_wake: Wake,
     pub(crate) maintenance_wake: Wake,
     pub(crate) compactor_wake: Wake,
+    pub(crate) hurry_wake: Wake,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }
@@ -62,6 +66,10 @@ pub(crate) struct State {
     pub(crate) durable_position: u64,
     /// Free space is below the low-water mark.
     pub(crate) space_low: bool,
+    /// What waits for compaction has become much; as the compactor last saw it.
+    pub(crate) debt: Debt,
+    /// The compactor does nothing by itself.
+    pub(crate) compaction_paused: bool,
 }
 
 /// What the store takes.
@@ -115,6 +123,10 @@ impl Core {
 
     pub(crate) fn compactor(&self) -> MutexGuard<'_, Compactor> {
         self.compactor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
+        self.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn maintenance(&self) -> MutexGuard<'_, Maintenance> {

@@ -42,8 +42,24 @@ pub struct StoreStats {
     pub compaction_failures: u64,
     /// Events that compaction wrote.
     pub compacted_events: u64,
+    /// Bytes of the inputs of jobs that were finished.
+    pub compaction_read_bytes: u64,
+    /// Bytes of the files that they wrote.
+    pub compaction_written_bytes: u64,
+    /// Bytes of its inputs that the running job has read, about; 0 without one.
+    pub compaction_job_bytes: u64,
+    /// Bytes of the inputs of the running job; 0 without one.
+    pub compaction_job_bytes_total: u64,
+    /// Bytes of files that were read to be held against their digests.
+    pub scrubbed_bytes: u64,
+    /// Files of which that found something wrong, each time it did.
+    pub scrub_errors: u64,
     /// Bytes of log segments that wait for compaction, the active one included.
     pub compaction_debt_bytes: u64,
+    /// Appends are refused until compaction has caught up.
+    pub compaction_refuses: bool,
+    /// Compaction does nothing by itself: it was paused.
+    pub compaction_paused: bool,
     /// Producers remembered.
     pub producers: u64,
     /// First sequence that is not visible.
@@ -69,9 +85,17 @@ pub(crate) struct Counters {
     compactions: AtomicU64,
     compaction_failures: AtomicU64,
     compacted_events: AtomicU64,
+    compaction_read_bytes: AtomicU64,
+    compaction_written_bytes: AtomicU64,
+    compaction_job_bytes: AtomicU64,
+    compaction_job_bytes_total: AtomicU64,
     pinned_bytes: AtomicU64,
     /// What the last job that failed met.
     compaction_error: Mutex<Option<Error>>,
+    scrubbed_bytes: AtomicU64,
+    scrub_errors: AtomicU64,
+    /// The first one.
+    scrub_error: Mutex<Option<Error>>,
 }
 
 impl Counters {
@@ -99,9 +123,17 @@ impl Counters {
         self.retired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_compaction(&self, events: u64) {
+    pub(crate) fn add_compaction(&self, events: u64, read_bytes: u64, written_bytes: u64) {
         self.compactions.fetch_add(1, Ordering::Relaxed);
         self.compacted_events.fetch_add(events, Ordering::Relaxed);
+        self.compaction_read_bytes.fetch_add(read_bytes, Ordering::Relaxed);
+        self.compaction_written_bytes.fetch_add(written_bytes, Ordering::Relaxed);
+    }
+
+    /// How far the running job is, of how much; nothing of nothing without one.
+    pub(crate) fn set_compaction_job(&self, (bytes, bytes_total): (u64, u64)) {
+        self.compaction_job_bytes.store(bytes, Ordering::Relaxed);
+        self.compaction_job_bytes_total.store(bytes_total, Ordering::Relaxed);
     }
 
     pub(crate) fn add_compaction_failure(&self, error: &Error) {
@@ -112,6 +144,21 @@ impl Counters {
     /// Why the last job that failed did, since the store was opened.
     pub(crate) fn compaction_error(&self) -> Option<Error> {
         self.compaction_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_scrubbed(&self, bytes: u64) {
+        self.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_scrub_error(&self, error: &Error) {
+        self.scrub_errors.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.scrub_error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.clone());
+    }
+
+    /// What the scrubber found wrong first.
+    pub(crate) fn scrub_error(&self) -> Option<Error> {
+        self.scrub_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A gauge that only maintenance knows: asking it would mean waiting for its syncs.
@@ -134,7 +181,13 @@ impl Counters {
             compactions: self.compactions.load(Ordering::Relaxed),
             compaction_failures: self.compaction_failures.load(Ordering::Relaxed),
             compacted_events: self.compacted_events.load(Ordering::Relaxed),
+            compaction_read_bytes: self.compaction_read_bytes.load(Ordering::Relaxed),
+            compaction_written_bytes: self.compaction_written_bytes.load(Ordering::Relaxed),
+            compaction_job_bytes: self.compaction_job_bytes.load(Ordering::Relaxed),
+            compaction_job_bytes_total: self.compaction_job_bytes_total.load(Ordering::Relaxed),
             pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),
+            scrubbed_bytes: self.scrubbed_bytes.load(Ordering::Relaxed),
+            scrub_errors: self.scrub_errors.load(Ordering::Relaxed),
             ..StoreStats::default()
         }
     }

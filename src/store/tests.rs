@@ -11,10 +11,13 @@ use crate::time::Timestamp;
 
 mod appending;
 mod compacting;
+mod debt;
+mod merging;
 mod producer_table;
 mod reading;
 mod retiring;
 mod retries;
+mod scrubbing;
 mod sealing;
 mod verifying;
 

@@ -43,6 +43,14 @@ pub(crate) struct Settings {
     /// Whether sealed segments are compacted in the background: true or false [default: true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) compaction: Option<bool>,
+    /// Whether sealed files are read in the background, slowly, and held against their digests: true
+    /// or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) scrub: Option<bool>,
+    /// Bytes of sealed log that may wait for compaction before senders have to wait, at least four
+    /// full segments [default: 4GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) compaction_debt_bytes: Option<String>,
     /// Listen beyond this machine although nothing is encrypted and nobody is asked who they are.
     #[arg(long)]
     #[serde(default)]
@@ -66,6 +74,8 @@ impl Settings {
             in_flight_bytes: self.in_flight_bytes.or(file.in_flight_bytes),
             read_mode: self.read_mode.or(file.read_mode),
             compaction: self.compaction.or(file.compaction),
+            scrub: self.scrub.or(file.scrub),
+            compaction_debt_bytes: self.compaction_debt_bytes.or(file.compaction_debt_bytes),
             insecure_listen: self.insecure_listen || file.insecure_listen,
         })
     }
@@ -100,6 +110,16 @@ impl Settings {
             }
         };
         options.compaction = self.compaction.unwrap_or(true);
+        options.scrub = self.scrub.unwrap_or(true);
+        if let Some(text) = &self.compaction_debt_bytes {
+            options.compaction_debt_bytes_max = parse_bytes("compaction-debt-bytes", text)?;
+            let least = options.compaction_debt_bytes_min();
+            if options.compaction_debt_bytes_max < least {
+                let what =
+                    format!("--compaction-debt-bytes {text}: four segments, {least}, at least");
+                return Err(Failure::usage(what));
+            }
+        }
         options.retention = self.retention()?;
         Ok(options)
     }
@@ -156,7 +176,7 @@ mod tests {
         std::fs::write(
             &path,
             "data = \"/a\"\nhttp = \"127.0.0.1:1\"\nretention_age = \"2d\"\n\
-                    compaction = false\n",
+                    compaction = false\nscrub = false\n",
         )
         .unwrap();
         let given = Settings { http: Some("127.0.0.1:2".into()), ..Settings::default() };
@@ -165,7 +185,7 @@ mod tests {
         let options = settings.options().unwrap();
         assert_eq!(options.directory, Path::new("/a"));
         assert_eq!(options.retention.age_s_max, Some(172_800));
-        assert!(!options.compaction);
+        assert!(!options.compaction && !options.scrub);
         assert_eq!(options.segment_bytes, limits::SEGMENT_BYTES_DEFAULT);
     }
 
@@ -188,6 +208,18 @@ mod tests {
         for text in ["", "GiB", "1XB", "-1", "99999999999999TiB"] {
             assert!(parse_bytes("x", text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn less_debt_than_four_segments_is_refused() {
+        let settings = |debt: &str| Settings {
+            data: Some("x".into()),
+            segment_bytes: Some("1MiB".into()),
+            compaction_debt_bytes: Some(debt.into()),
+            ..Settings::default()
+        };
+        assert_eq!(settings("4MiB").options().unwrap().compaction_debt_bytes_max, 4 << 20);
+        assert_eq!(settings("3MiB").options().unwrap_err().code, crate::exit::USAGE);
     }
 
     #[test]

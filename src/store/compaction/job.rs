@@ -3,6 +3,11 @@
 //!
 //! Events keep the order of their sequences: a block holds consecutive ones, and begins anew where
 //! the log has a gap. Every frame's checksum is checked on the way.
+//!
+//! Where compacted segments are merged, blocks that are full enough are copied as they are stored:
+//! nothing of them is decoded, and the footers of the inputs say what that of the output has to
+//! (`known`). Smaller ones next to each other are gathered into full ones, so that at least every
+//! other block is half full where the log has no gap.
 
 use std::sync::Arc;
 
@@ -14,11 +19,17 @@ use crate::format::segment::{LogEnd, SegmentHeader};
 use crate::limits;
 use crate::segment::SegmentSummary;
 use crate::segment::blocks::BlockWriter;
+use crate::store::compaction::known::is_known;
 use crate::store::compaction::source::{Held, Piece, Source};
 use crate::store::manifest_log::unknown;
 use crate::store::random::Random;
 use crate::store::state::Core;
-use crate::store::version::Pin;
+use crate::store::version::{Form, Pin};
+
+/// A block of so many events is copied as it is: others come to lie beside it, not in it.
+const COPIED_EVENTS_MIN: usize = limits::BLOCK_EVENTS_MAX / 2;
+/// So is one of few long events: as much again does not fit in a block.
+const COPIED_RAW_BYTES_MIN: usize = limits::BATCH_RAW_BYTES_MAX / 2;
 
 /// Whether a job has more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +58,10 @@ pub(crate) struct Job {
     writer: BlockWriter,
     gather: Gather,
     source: Source,
+    /// Blocks are copied where that is worth it.
+    copies: bool,
+    /// Of so many inputs the totals are in the output's.
+    counted: usize,
 }
 
 impl Job {
@@ -58,15 +73,19 @@ impl Job {
         random: &mut Random,
     ) -> Result<Option<Job>> {
         let (Some(first), Some(last)) = (inputs.first(), inputs.last()) else { return Ok(None) };
-        let pins: Vec<Arc<Pin>> = {
+        let held: Vec<_> = {
             let state = core.state();
             let held = state.version.segments.iter().map(|v| &v.segment);
             let is_input = |salt: u64| inputs.iter().any(|input| input.salt == salt);
-            held.filter(|s| is_input(s.salt)).map(|s| s.pin.clone()).collect()
+            held.filter(|s| is_input(s.salt)).cloned().collect()
         };
-        if pins.len() != inputs.len() {
+        if held.len() != inputs.len() {
             return Ok(None);
         }
+        let copies = held.iter().all(|segment| match &segment.form {
+            Form::Sealed { sections, .. } => segment.compacted && is_known(sections),
+            Form::Open { .. } => false,
+        });
         let record = SegmentRecord { last_segment_id: last.last_segment_id, level, ..*first };
         let temporary = format!("{}.tmp", record.file_name());
         let header = SegmentHeader {
@@ -82,22 +101,29 @@ impl Job {
         let file = core.storage.create(&temporary)?;
         Ok(Some(Job {
             inputs: inputs.to_vec(),
-            _pins: pins,
+            _pins: held.iter().map(|segment| segment.pin.clone()).collect(),
             level,
             temporary,
-            writer: BlockWriter::new(file, header),
+            writer: BlockWriter::new(file, header, copies),
             gather: Gather::new(),
-            source: Source::default(),
+            source: Source::new(copies),
+            copies,
+            counted: 0,
         }))
     }
 
     /// Writes the next block.
     pub(crate) fn step(&mut self, core: &Core) -> Result<Progress> {
-        let pieces = self.gather_block(core)?;
-        if pieces.is_empty() {
+        if !self.arrive(core)? {
             let alone = matches!(self.inputs.as_slice(), [input] if input.level > 0);
             return Ok(if alone { Progress::Pointless } else { Progress::Done });
         }
+        if self.is_copied_next() {
+            self.source.copy(&mut self.writer)?;
+            self.source.next.frame += 1;
+            return Ok(Progress::More);
+        }
+        let pieces = self.gather_block(core)?;
         match self.gather.finish() {
             Ok(block) => self.writer.put(&block)?,
             // Dictionaries of many frames together can outgrow a block: fewer events, then.
@@ -105,6 +131,31 @@ impl Job {
             Err(error) => return Err(error),
         }
         Ok(Progress::More)
+    }
+
+    /// Holds the frame of the next event; false if the job takes no more.
+    fn arrive(&mut self, core: &Core) -> Result<bool> {
+        if !self.source.settle(core, &self.inputs)? || self.ends_early() {
+            return Ok(false);
+        }
+        // An input is taken whole or not at all.
+        let segment = self.source.next.segment;
+        if let Some(known) = self.source.known().filter(|_| self.counted <= segment) {
+            self.writer.add_totals(&known.totals, &known.minutes);
+            self.counted = segment + 1;
+        }
+        Ok(true)
+    }
+
+    /// Whether the next event begins a block that is copied without a look at its neighbours.
+    fn is_copied_next(&self) -> bool {
+        let is_full = |held: &Held| {
+            held.view.events() >= COPIED_EVENTS_MIN || held.view.raw_bytes() >= COPIED_RAW_BYTES_MIN
+        };
+        self.copies
+            && self.source.next.start == 0
+            && self.source.held.as_ref().is_some_and(is_full)
+            && self.source.knows_links()
     }
 
     /// Gathers the events of the next block; says where they stand.
@@ -117,10 +168,7 @@ impl Job {
             if left == 0 {
                 return Ok(pieces);
             }
-            if !self.source.settle(core, &self.inputs)? {
-                return Ok(pieces);
-            }
-            if self.ends_early() {
+            if !self.arrive(core)? || !pieces.is_empty() && self.is_copied_next() {
                 return Ok(pieces);
             }
             let Some(Held { segment, frame, header, view, .. }) = &self.source.held else {
@@ -195,11 +243,11 @@ impl Job {
         self.inputs.get(self.source.reading.min(self.inputs.len().saturating_sub(1)))
     }
 
-    /// Bytes of the inputs that were read, whole files only, and all of them.
+    /// Bytes of the inputs that were read, about, and all of them.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        let length = |inputs: &[SegmentRecord]| inputs.iter().map(|r| r.file_length).sum();
+        let length = |inputs: &[SegmentRecord]| inputs.iter().map(|r| r.file_length).sum::<u64>();
         let read = self.inputs.get(..self.source.next.segment).unwrap_or_default();
-        (length(read), length(&self.inputs))
+        (length(read) + self.source.offset(), length(&self.inputs))
     }
 
     /// Makes the file durable and gives it its name; both are durable on return.

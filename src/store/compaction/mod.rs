@@ -12,7 +12,9 @@
 //! low the job is given up and tried again later; an input that cannot be read is planned around
 //! from then on, whatever is wrong with it, and its neighbours are compacted.
 
+mod debt;
 mod job;
+mod known;
 mod planner;
 mod source;
 
@@ -25,8 +27,10 @@ use crate::store::Next;
 use crate::store::maintenance::free_bytes_min;
 use crate::store::random::Random;
 use crate::store::state::{Core, Mode};
+use crate::store::version::Form;
 use crate::time::SECOND_NS;
 
+pub(crate) use debt::Debt;
 pub(crate) use job::Output;
 
 use job::{Job, Progress};
@@ -65,6 +69,8 @@ pub(crate) struct Compactor {
     /// Files of jobs given up that could not be removed yet.
     leftovers: Vec<String>,
     not_before_ns: u64,
+    /// The last job failed, and not for an input: nobody is to wait for the next.
+    failing: bool,
 }
 
 /// What came of looking for a job.
@@ -85,6 +91,7 @@ impl Compactor {
             set_aside: HashSet::new(),
             leftovers: Vec::new(),
             not_before_ns: 0,
+            failing: false,
         }
     }
 
@@ -93,11 +100,15 @@ impl Compactor {
         if !matches!(core.state().mode, Mode::Open) {
             return Ok(Next::Idle);
         }
+        if core.state().compaction_paused {
+            return Ok(Next::Idle);
+        }
         let now = core.clock.monotonic_ns();
         if now < self.not_before_ns {
             return Ok(Next::At(self.not_before_ns));
         }
-        let quiet = self.look(core, now);
+        // Whoever is refused for what waits must not wait until it is worth a job.
+        let quiet = self.look(core, now) || self.count_debt(core).refuses;
         match self.turn(core, quiet) {
             Ok(true) => Ok(Next::Now),
             Ok(false) => Ok(Next::At(now.saturating_add(CHECK_EVERY_NS))),
@@ -132,6 +143,20 @@ impl Compactor {
         }
     }
 
+    /// Puts on record what waits and what follows from it.
+    fn count_debt(&self, core: &Core) -> Debt {
+        let mut state = core.state();
+        let waits = core.options.compaction && !state.compaction_paused && !self.failing;
+        let segments = state.version.segments.iter().map(|v| &v.segment);
+        let log = segments.filter(|s| {
+            let sealed = matches!(s.form, Form::Sealed { .. });
+            waits && sealed && !s.compacted && !self.set_aside.contains(&s.salt)
+        });
+        let bytes = log.map(|s| s.pin.length()).sum();
+        state.debt = state.debt.owing(bytes, core.options.compaction_debt_bytes_max);
+        state.debt
+    }
+
     /// Goes on with the job, or begins one; false if there is none.
     fn turn(&mut self, core: &Core, quiet: bool) -> Result<bool> {
         if self.job.is_some() {
@@ -147,7 +172,10 @@ impl Compactor {
         if input.is_none() && !error.changed_nothing() {
             return core.poison(&error);
         }
-        self.set_aside.extend(input.map(|record| record.salt));
+        let salt = input.map(|record| record.salt);
+        self.failing |= salt.is_none();
+        self.set_aside.extend(salt);
+        self.count_debt(core);
         core.counters.add_compaction_failure(&error);
         match self.give_up(core) {
             Ok(()) => error,
@@ -201,7 +229,9 @@ impl Compactor {
         let Some(job) = &mut self.job else { return Ok(()) };
         // What is left of the disk is for ingest.
         check_space(core, 0)?;
-        match job.step(core)? {
+        let progress = job.step(core)?;
+        core.counters.set_compaction_job(job.progress());
+        match progress {
             Progress::More => return Ok(()),
             Progress::Done => {}
             Progress::Pointless => {
@@ -212,9 +242,14 @@ impl Compactor {
         let output = job.finish(core)?;
         // From here on an error is the manifest's.
         let Some(Job { inputs, .. }) = self.job.take() else { return Ok(()) };
+        core.counters.set_compaction_job((0, 0));
+        let written = output.record.file_length;
         let replaced = core.maintenance().replace(core, &inputs, output)?;
+        self.failing = false;
+        self.count_debt(core);
         if replaced {
-            core.counters.add_compaction(inputs.iter().map(|r| r.events).sum());
+            let sum = |of: fn(&SegmentRecord) -> u64| inputs.iter().map(of).sum();
+            core.counters.add_compaction(sum(|r| r.events), sum(|r| r.file_length), written);
         }
         core.maintenance_wake.wake();
         Ok(())
@@ -223,6 +258,7 @@ impl Compactor {
     /// Gives the job up: its file goes, the inputs stay.
     pub(crate) fn give_up(&mut self, core: &Core) -> Result<()> {
         let Some(Job { temporary, .. }) = self.job.take() else { return Ok(()) };
+        core.counters.set_compaction_job((0, 0));
         self.leftovers.push(temporary);
         match self.remove_leftovers(core) {
             // They go later; what is left at a stop goes at the next open.

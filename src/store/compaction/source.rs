@@ -10,14 +10,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::crc32;
-use crate::column::{BatchView, Gather};
+use crate::column::{BatchView, Gather, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::SegmentRecord;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::segment::blocks::{BlockWriter, Copied};
 use crate::segment::tail::{damaged, read_tail};
 use crate::segment::{Directory, FrameEntry};
 use crate::storage::{File, read_exact_at};
+use crate::store::compaction::known::Known;
 use crate::store::recovery::read_directory;
 use crate::store::state::Core;
 
@@ -39,6 +41,8 @@ pub(super) struct Source {
     pub(super) next: Piece,
     /// The input that was read last, or was to be.
     pub(super) reading: usize,
+    /// Read what the footers of inputs say of their blocks, so that blocks can be copied.
+    copies: bool,
 }
 
 /// The frame read last.
@@ -58,9 +62,14 @@ struct Opened {
     salt: u64,
     file: Arc<dyn File>,
     directory: Directory,
+    known: Option<Known>,
 }
 
 impl Source {
+    pub(super) fn new(copies: bool) -> Source {
+        Source { copies, ..Source::default() }
+    }
+
     /// Holds the frame of the next event; false behind the last one.
     pub(super) fn settle(&mut self, core: &Core, inputs: &[SegmentRecord]) -> Result<bool> {
         loop {
@@ -91,7 +100,7 @@ impl Source {
         self.reading = segment;
         if self.opened.as_ref().is_none_or(|o| o.segment != segment) {
             let Some(record) = inputs.get(segment) else { return Ok(false) };
-            self.opened = Some(Opened::open(core, record, segment)?);
+            self.opened = Some(Opened::open(core, record, segment, self.copies)?);
         }
         let Some(opened) = &self.opened else { return Ok(false) };
         let Some(entry) = opened.directory.frames.get(frame) else { return Ok(false) };
@@ -116,6 +125,47 @@ impl Source {
         into.add(&held.header, &held.view, rows)
             .map_err(|e| of_input(&e, &opened.name, held.offset))
     }
+
+    /// Of the input whose frame is held, what its footer says of all its blocks.
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.opened.as_ref().and_then(|opened| opened.known.as_ref())
+    }
+
+    /// Whether all is known of the block that is held: one that links somewhere needs to be said so.
+    pub(super) fn knows_links(&self) -> bool {
+        let links_nowhere = |held: &Held| held.view.rows(Table::Links) == 0;
+        self.known().is_some_and(|known| known.links.is_some())
+            || self.held.as_ref().is_some_and(links_nowhere)
+    }
+
+    /// Copies the block that is held as it is stored, its checksums found right.
+    pub(super) fn copy(&self, to: &mut BlockWriter) -> Result<()> {
+        let (Some(held), Some(opened)) = (&self.held, &self.opened) else { return Ok(()) };
+        let (Some(known), Some(entry)) = (&opened.known, opened.directory.frames.get(held.frame))
+        else {
+            return Ok(());
+        };
+        let in_input = |e: Error| of_input(&e, &opened.name, held.offset);
+        let series = entry.series.iter();
+        let series = series.filter_map(|&at| opened.directory.series.get(at as usize).cloned());
+        let mut series: Vec<_> = series.collect();
+        series.sort_unstable();
+        to.copy(Copied {
+            header: &held.header,
+            bytes: held.view.checked_block().map_err(in_input)?,
+            series,
+            traces: entry.traces.clone(),
+            attributes: &known.attributes,
+            links: known.links.as_ref(),
+            index: held.frame,
+        })
+    }
+
+    /// How far the input of the next event has been read.
+    pub(super) fn offset(&self) -> u64 {
+        let held = self.held.as_ref().filter(|held| held.segment == self.next.segment);
+        held.map_or(0, |held| held.offset)
+    }
 }
 
 /// See the module; what may be better the next time stays what it is.
@@ -129,7 +179,7 @@ fn of_input(error: &Error, name: &str, offset: u64) -> Error {
 }
 
 impl Opened {
-    fn open(core: &Core, record: &SegmentRecord, segment: usize) -> Result<Opened> {
+    fn open(core: &Core, record: &SegmentRecord, segment: usize, copies: bool) -> Result<Opened> {
         let name = record.file_name();
         let open = || {
             let file = core.storage.open(&name, false)?;
@@ -138,11 +188,13 @@ impl Opened {
             let header = SegmentHeader::decode(&bytes).map_err(|e| damaged(e, 0))?;
             let tail = read_tail(&*file, record.file_length, &header)?;
             let directory = read_directory(&*file, &tail)?;
-            Ok::<_, Error>((file, directory))
+            let known = if copies { Some(Known::read(&*file, &tail)?) } else { None };
+            Ok::<_, Error>((file, directory, known))
         };
-        let (file, directory) = open().map_err(|e| of_input(&e, &name, e.offset().unwrap_or(0)))?;
+        let (file, directory, known) =
+            open().map_err(|e| of_input(&e, &name, e.offset().unwrap_or(0)))?;
         let (base_position, salt) = (record.base_position, record.salt);
-        Ok(Opened { segment, name, base_position, salt, file, directory })
+        Ok(Opened { segment, name, base_position, salt, file, directory, known })
     }
 
     /// A frame's columns, all of it checked but for chunks, which are when they are gathered.
@@ -153,6 +205,12 @@ impl Opened {
         let header = FrameHeader::decode(bytes.first_chunk().ok_or_else(short)?)?;
         if header.salt != self.salt || header.position != entry.position {
             return Err(Error::corrupt("the frame belongs elsewhere"));
+        }
+        // What the directory says beside this is taken for true of blocks that are copied.
+        if (header.first_sequence, header.events) != (entry.first_sequence, entry.events)
+            || header.stored_length != entry.stored_length
+        {
+            return Err(Error::corrupt("frame header and directory contradict each other"));
         }
         let payload = Bytes::from(bytes).slice(FRAME_HEADER_BYTES..);
         let view = match header.kind {

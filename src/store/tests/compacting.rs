@@ -18,13 +18,13 @@ fn sealed(store: &Store, frames: &[u32]) {
 }
 
 /// Seals what is open.
-fn seal(store: &Store) {
+pub(super) fn seal(store: &Store) {
     store.handle.core.committer().end_active(&store.handle.core).unwrap();
     settle(store);
 }
 
 /// Sequences of the visible events, and how many frames hold them.
-fn sequences(store: &Store) -> (Vec<u64>, usize) {
+pub(super) fn sequences(store: &Store) -> (Vec<u64>, usize) {
     let (mut found, mut count) = (Vec::new(), 0);
     for view in store.snapshot().segments() {
         let directory = view.directory().unwrap();
@@ -36,7 +36,7 @@ fn sequences(store: &Store) -> (Vec<u64>, usize) {
     (found, count)
 }
 
-fn blocks(bench: &Bench) -> Vec<String> {
+pub(super) fn blocks(bench: &Bench) -> Vec<String> {
     bench.names().into_iter().filter(|n| n.starts_with("blocks-")).collect()
 }
 
@@ -94,9 +94,9 @@ fn in_the_background_too_a_damaged_input_is_met_once() {
 }
 
 /// Storage that says how much is free.
-struct Sized {
-    inner: Arc<MemoryStorage>,
-    free: AtomicU64,
+pub(super) struct Sized {
+    pub(super) inner: Arc<MemoryStorage>,
+    pub(super) free: AtomicU64,
 }
 
 impl Storage for Sized {

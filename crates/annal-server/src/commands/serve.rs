@@ -30,6 +30,8 @@ use crate::terminal::{Align, Paint, Table, bytes, count, duration};
 
 /// How long a server with a poisoned store goes on answering 503.
 const POISONED_LINGER: Duration = Duration::from_secs(5);
+/// How often is looked whether something went wrong in the background.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The whole of an orderly end; who runs us may kill us after 30 s.
 const STOP_MAX: Duration = Duration::from_secs(28);
 
@@ -161,6 +163,7 @@ async fn serve(plan: Plan) -> Outcome {
     let poisoned = tokio::select! {
         () = signals.received() => None,
         cause = ingest.poisoned() => Some(cause),
+        never = say_errors(ingest.store()) => match never {},
     };
     if let Some(cause) = poisoned {
         eprintln!("annal: {cause}");
@@ -209,6 +212,22 @@ fn joined<T>(outcome: Result<T, tokio::task::JoinError>) -> Outcome<T> {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(error) => Failure::new(exit::STORAGE, format!("a task ended: {error}")),
     })
+}
+
+/// Says what goes wrong in the background, each thing once as long as nothing else does.
+async fn say_errors(store: &Store) -> std::convert::Infallible {
+    let mut said = [None, None];
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let found = [("compaction", store.compaction_error()), ("scrub", store.scrub_error())];
+        for ((what, error), said) in found.into_iter().zip(&mut said) {
+            let text = error.map(|error| error.to_string());
+            if let Some(text) = text.as_ref().filter(|_| text != *said) {
+                eprintln!("annal: {what}: {text}");
+            }
+            *said = text;
+        }
+    }
 }
 
 fn say_opened(data: &str, report: &OpenReport) {

@@ -110,6 +110,16 @@ fn store(page: &mut Page, ingest: &Ingest) {
         "Bytes of log segments that wait for compaction, the active one included",
         stats.compaction_debt_bytes,
     );
+    page.gauge(
+        "annal_compaction_refuses",
+        "1 while batches are refused until compaction has caught up",
+        u64::from(stats.compaction_refuses),
+    );
+    page.gauge(
+        "annal_compaction_paused",
+        "1 while compaction is paused",
+        u64::from(stats.compaction_paused),
+    );
     page.counter("annal_compactions_total", "Jobs of compaction finished", stats.compactions);
     page.counter(
         "annal_compaction_failures_total",
@@ -117,6 +127,32 @@ fn store(page: &mut Page, ingest: &Ingest) {
         stats.compaction_failures,
     );
     page.counter("annal_compacted_events_total", "Events compacted", stats.compacted_events);
+    page.counter(
+        "annal_compaction_read_bytes_total",
+        "Bytes of the inputs of jobs that were finished",
+        stats.compaction_read_bytes,
+    );
+    page.counter(
+        "annal_compaction_written_bytes_total",
+        "Bytes of the files that they wrote",
+        stats.compaction_written_bytes,
+    );
+    page.gauge(
+        "annal_compaction_job_bytes",
+        "Bytes of its inputs that the running job has read, about",
+        stats.compaction_job_bytes,
+    );
+    page.gauge(
+        "annal_compaction_job_input_bytes",
+        "Bytes of the inputs of the running job, 0 without one",
+        stats.compaction_job_bytes_total,
+    );
+    page.counter(
+        "annal_scrubbed_bytes_total",
+        "Bytes of files held against their digests",
+        stats.scrubbed_bytes,
+    );
+    page.counter("annal_scrub_errors_total", "Files found wrong by that", stats.scrub_errors);
 }
 
 fn gateway(page: &mut Page, app: &App) {

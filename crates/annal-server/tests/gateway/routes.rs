@@ -46,6 +46,10 @@ fn spans_come_back_by_every_route_once_they_are_acknowledged() {
     assert_eq!(answer.header("content-type"), Some(PROTOBUF));
     assert_eq!(server.metric("annal_events_total"), 50);
     assert!(server.metric("annal_compaction_debt_bytes") > 0);
+    for nothing in ["compaction_refuses", "compaction_paused", "compaction_job_input_bytes"] {
+        assert_eq!(server.metric(&format!("annal_{nothing}")), 0);
+    }
+    assert_eq!(server.metric("annal_scrub_errors_total"), 0);
 
     let answer = server.get("/api/v1/events?limit=3&where=span.number+%3E%3D+40&type=even").json();
     assert_eq!(answer["events"].as_array().unwrap().len(), 3);

@@ -21,6 +21,7 @@ pub enum Action {
     StepCommitter,
     StepMaintenance,
     StepCompactor,
+    StepScrub,
     Compact,
     AdvanceMs(u64),
     Look,
@@ -62,6 +63,7 @@ impl World<'_> {
                 self.act(Action::StepMaintenance);
                 self.act(Action::StepCommitter);
                 self.act(Action::StepCompactor);
+                self.act(Action::StepScrub);
             }
             if round % 4 == 3 {
                 self.act(Action::Compact);
@@ -119,7 +121,8 @@ impl World<'_> {
             500..760 => Action::StepCommitter,
             760..820 => Action::StepMaintenance,
             820..840 => Action::StepCompactor,
-            840..850 => Action::Compact,
+            840..845 => Action::Compact,
+            845..850 => Action::StepScrub,
             850..900 => Action::AdvanceMs(self.random.below(150)),
             900..935 => Action::AdvanceMs(1_000 + self.random.below(65_000)),
             935..955 => Action::Look,
@@ -140,6 +143,7 @@ impl World<'_> {
             Action::StepCommitter => drop(self.step(Store::step_committer)),
             Action::StepMaintenance => drop(self.step(Store::step_maintenance)),
             Action::StepCompactor => drop(self.step(Store::step_compactor)),
+            Action::StepScrub => self.scrub(),
             Action::Compact => drop(self.step(|store| store.compact().map(|()| Next::Idle))),
             Action::AdvanceMs(ms) => self.clock.advance_ns(ms * 1_000_000),
             Action::Look => self.look(),
@@ -148,6 +152,16 @@ impl World<'_> {
             Action::Drain => self.drain(),
         }
         self.poll();
+    }
+
+    /// Nothing rots by itself here: what the scrubber finds wrong is what the engine did wrong.
+    fn scrub(&mut self) {
+        let store = self.store();
+        store.step_scrub();
+        let found = store.scrub_error();
+        if let Some(error) = found.filter(|_| !self.disturbed && !self.disk.is_off()) {
+            self.oracle.report(Violation::UnexpectedError, format!("scrub: {error}"));
+        }
     }
 
     fn step(&mut self, step: impl FnOnce(&Store) -> Result<Next>) -> Option<Next> {

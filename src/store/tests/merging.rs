@@ -1,0 +1,114 @@
+//! Merging compacted segments: which blocks are copied as they are stored, and that what a footer
+//! knows of them is the same as if they had been gathered anew.
+
+use super::compacting::{blocks, seal, sequences};
+use super::*;
+use crate::format::footer::{SECTION_ATTRIBUTES, SECTION_DIRECTORY};
+
+/// First sequence, events and stored bytes of each block.
+fn stored(store: &Store) -> Vec<(u64, u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    for view in store.snapshot().segments() {
+        let directory = view.directory().unwrap();
+        for entry in view.frames(&directory) {
+            let (header, payload) = view.read_payload(entry).unwrap();
+            found.push((header.first_sequence, header.events, payload.to_vec()));
+        }
+    }
+    found
+}
+
+/// A compacted file of batches of so many events.
+fn compacted(store: &Store, counts: &[u32]) {
+    append_and_seal(store, counts);
+    store.compact().unwrap();
+}
+
+/// A log segment of events of many series, traces, minutes and attributes.
+fn append_and_seal(store: &Store, counts: &[u32]) {
+    let mut number = store.stats().next_sequence as u32;
+    for &count in counts {
+        let mut builder = BatchBuilder::new();
+        for i in 0..count {
+            number += 1;
+            let text = |name: &str, of| Attribute::new(name, Value::String(format!("{name} {of}")));
+            let event = Event {
+                time: Timestamp(i64::from(number) * 90_000_000),
+                source: format!("source {}", number % 7),
+                event_type: format!("type {}", number / 3_000),
+                trace_id: Some(TraceId([1 + (number / 50 % 200) as u8; 16])),
+                attributes: vec![
+                    Attribute::new(format!("key {}", i / 500), Value::Int(1)),
+                    text("user", number / 40),
+                    text("request", number),
+                ],
+                duration: Some(i64::from(i)),
+                ..Event::default()
+            };
+            builder.push(&event).unwrap();
+        }
+        append(store, builder.finish().unwrap()).unwrap();
+    }
+    seal(store);
+}
+
+#[test]
+fn full_blocks_are_copied_and_small_neighbours_gathered_and_verify_finds_nothing_amiss() {
+    let bench = Bench::new();
+    let (store, _) = bench.open();
+    for counts in [&[6_000, 4_000][..], &[10_000], &[3_000]] {
+        compacted(&store, counts);
+    }
+    assert_eq!(blocks(&bench).len(), 3, "too few to be merged");
+    let before = stored(&store);
+    let sequences_before = sequences(&store).0;
+    compacted(&store, &[10_000]);
+    assert_eq!((bench.segments().len(), blocks(&bench).len()), (0, 1));
+    let after = stored(&store);
+    let events: Vec<u32> = after.iter().map(|block| block.1).collect();
+    assert_eq!(events, [8_192, 1_808, 8_192, 4_808, 8_192, 1_808]);
+    assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "copied as they were stored");
+    let (sequences, _) = sequences(&store);
+    assert_eq!(sequences.len(), 33_000);
+    assert!(sequences.starts_with(&sequences_before));
+    // It gathers all blocks anew, and compares directory, filters, totals, minutes and attributes.
+    let report = store.verify(&mut |_| {}).unwrap();
+    assert!(report.damage.is_empty(), "{report:?}");
+    let snapshot = store.snapshot();
+    let view = &snapshot.segments()[0];
+    assert_eq!(view.attributes().unwrap().unwrap().blocks(), 6);
+    let totals = view.series_totals().unwrap().unwrap();
+    assert_eq!(totals.iter().map(|t| t.events).sum::<u64>(), 33_000);
+    let mut events = 0;
+    assert!(view.minutes(&mut |_, _, minute| events += minute.events).unwrap());
+    assert_eq!(events, 33_000);
+}
+
+#[test]
+fn a_damaged_block_or_section_is_never_copied() {
+    // The only block's last chunk, and what the footer says of it.
+    for section in [None, Some(SECTION_DIRECTORY), Some(SECTION_ATTRIBUTES)] {
+        let bench = Bench::new();
+        let (store, _) = bench.open();
+        (0..3).for_each(|_| compacted(&store, &[8_000]));
+        let files = blocks(&bench);
+        let offset = {
+            let snapshot = store.snapshot();
+            let view = &snapshot.segments()[1];
+            let directory = view.directory().unwrap();
+            let entry = directory.frames.get(0).unwrap();
+            let end = view.offset(entry) + 128 + u64::from(entry.stored_length);
+            let wanted = view.sections().unwrap().iter().find(|s| Some(s.kind) == section);
+            wanted.map_or(end - 5, |section| section.offset + 9)
+        };
+        let file = bench.storage.open(&files[1], true).unwrap();
+        let mut byte = [0];
+        file.read_at(offset, &mut byte).unwrap();
+        file.write_at(offset, &[byte[0] ^ 4]).unwrap();
+        append_and_seal(&store, &[8_000]);
+        let error = store.compact().unwrap_err();
+        assert_eq!((error.kind(), error.file()), (ErrorKind::Corrupt, Some(files[1].as_str())));
+        assert!(error.offset().is_some() && !store.is_poisoned(), "{error}");
+        assert!(files.iter().all(|file| blocks(&bench).contains(file)), "{section:?}");
+    }
+}
