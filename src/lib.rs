@@ -6,7 +6,8 @@
 //! around it.
 //!
 //! The engine is synchronous and meets disk, time and randomness only through traits; the feature
-//! `net` (on by default) adds the asynchronous pipeline and the protocol on top of it.
+//! `net` (on by default) adds the asynchronous pipeline and the protocol on top of it. The feature
+//! `arrow` (off by default) gives what a scan finds as Arrow record batches, too.
 //!
 //! Layers import downward only, from the bottom up: words ([`error`], [`time`], [`event`],
 //! [`limits`], [`options`]); bytes (`codec`, [`mod@format`], [`mod@column`]) and disk ([`storage`]);

@@ -1,5 +1,6 @@
 //! A compacted segment that the manifest names: one block, its head and the chunks of its columns as
-//! they come, and every length and checksum around them right.
+//! they come, and every length and checksum around them right. Beside it stand the sections of what
+//! the segment knows of its events: those of the sample.
 //!
 //! An input is a byte of flags, the length of the head's beginning (up to the number of columns),
 //! that beginning, and the columns: a byte of flags, the length of what the head says of it (one
@@ -7,18 +8,21 @@
 
 use annal::codec::{Cursor, crc32, put_varint};
 use annal::column::{BatchView, Gather};
-use annal::format::footer::{SECTION_DIRECTORY, SECTION_SUMMARY};
+use annal::format::footer::{
+    SECTION_ATTRIBUTES, SECTION_DIRECTORY, SECTION_MINUTES, SECTION_SERIES, SECTION_SUMMARY,
+    SECTION_TIME_INDEX, Trailer,
+};
 use annal::format::frame::{Codec, FRAME_HEADER_BYTES, FrameHeader};
 use annal::format::manifest::SegmentRecord;
 use annal::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use annal::segment::directory_codec::decode_directory;
-use annal::segment::tail::encode_tail;
+use annal::segment::directory_codec::{decode_directory, encode_directory};
+use annal::segment::time_index::encode_time_index;
 use annal::segment::{Directory, FrameEntry, SegmentSummary};
 use annal::{Event, Timestamp};
 use bytes::Bytes;
 
-use crate::sample::Sample;
-use crate::segment::{ask, open, read, read_all, sample_store};
+use crate::sample::{Sample, with_sections};
+use crate::segment::{ask, open, read, read_all};
 
 /// Bit 0 of a byte of flags: head or body are stored compressed.
 const COMPRESSED: u8 = 1;
@@ -33,6 +37,9 @@ struct Parted {
     directory: Directory,
     frame: FrameHeader,
     block: Vec<u8>,
+    trailer: Trailer,
+    /// What the segment knows of the sample's events, whatever the block holds.
+    known: Vec<(u16, bool, Vec<u8>)>,
 }
 
 impl Parted {
@@ -42,14 +49,7 @@ impl Parted {
     }
 
     fn new() -> Parted {
-        let storage = sample_store();
-        // The segment that was killed is sealed by the first close.
-        for _ in 0..2 {
-            let store = open(&storage).expect("the store opens");
-            store.compact().expect("memory does not fail");
-            store.close().expect("memory does not fail");
-        }
-        let sample = Sample::of(&storage);
+        let sample = Sample::compacted();
         let segment = sample.segment();
         let header = SegmentHeader::decode(&segment.bytes[..SEGMENT_HEADER_BYTES]);
         let summary = SegmentSummary::decode(&segment.section(SECTION_SUMMARY));
@@ -59,7 +59,10 @@ impl Parted {
         let block = &frame[FRAME_HEADER_BYTES..];
         let frame = FrameHeader::decode(frame.first_chunk().expect("a frame"));
         let frame = frame.expect("a valid frame");
+        let known = [SECTION_SERIES, SECTION_MINUTES, SECTION_ATTRIBUTES];
         Parted {
+            trailer: segment.trailer,
+            known: known.map(|kind| (kind, false, segment.section(kind))).into(),
             sample,
             header: header.expect("a valid header"),
             summary,
@@ -84,10 +87,15 @@ impl Parted {
             self.summary.base_position + SEGMENT_HEADER_BYTES as u64 + frame.frame_bytes();
         let series = self.directory.series.iter().cloned().collect();
         let directory = Directory { series, frames: [entry].into_iter().collect() };
-        let tail = encode_tail(&self.header, &summary, &directory).expect("a small tail");
         let mut file = [&self.header.encode(), &frame.encode()[..], block].concat();
         file.resize(SEGMENT_HEADER_BYTES + frame.frame_bytes() as usize, 0);
-        file.extend_from_slice(&tail);
+        let mut sections = vec![
+            (SECTION_DIRECTORY, true, encode_directory(&directory, &summary)),
+            (SECTION_TIME_INDEX, false, encode_time_index(&directory)),
+        ];
+        sections.extend(self.known.iter().cloned());
+        sections.push((SECTION_SUMMARY, false, summary.encode().to_vec()));
+        let file = with_sections(file, self.trailer, &sections, &[]);
         let record = SegmentRecord {
             next_sequence: summary.next_sequence,
             events: summary.events,

@@ -2,8 +2,9 @@
 //!
 //! An input is a code of an encoding, a number of values, the length of the tail, tail and body.
 //! Every decoder is asked: those of other encodings refuse. What one takes has as many values as were
-//! asked for, and leads back to them when it is encoded anew. A code that is none stands for a
-//! presence.
+//! asked for, and leads back to them when it is encoded anew. Whichever of its values are picked are
+//! those of the whole; of a column that is refused, whoever picks gets values or an error. A code
+//! that is none stands for a presence.
 
 use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
 
@@ -22,6 +23,28 @@ pub fn pack_encoded(encoded: &Encoded, count: u16) -> Vec<u8> {
 /// Span ids for parents to refer to.
 pub fn spans(count: usize) -> Vec<[u8; 8]> {
     (1..=count as u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+}
+
+/// Ranks to pick: none, the last, some here and there, all.
+fn picks(count: usize) -> [Vec<u32>; 4] {
+    let all = 0..count as u32;
+    let some = all.clone().filter(|rank| rank % 37 == 5 || rank % 256 == 0);
+    [Vec::new(), all.clone().last().into_iter().collect(), some.collect(), all.collect()]
+}
+
+/// Holds what is picked against the whole, if that could be read.
+fn pick<T: PartialEq + std::fmt::Debug>(
+    count: usize,
+    whole: Option<&[T]>,
+    pick: impl Fn(&[u32]) -> annal::Result<Vec<T>>,
+) {
+    for ranks in picks(count) {
+        let picked = pick(&ranks);
+        let Some(whole) = whole else { continue };
+        let picked = picked.expect("a part of what decodes");
+        assert_eq!(picked.len(), ranks.len());
+        assert!(ranks.iter().zip(&picked).all(|(&rank, value)| whole[rank as usize] == *value));
+    }
 }
 
 /// Decodes the bytes in every way; encodes what came out, and decodes that.
@@ -44,7 +67,9 @@ pub fn encodings(data: &[u8]) {
 }
 
 fn integers(encoded: &Encoded, count: usize) {
-    let Ok(values) = encoded.read_integers(count) else { return };
+    let values = encoded.read_integers(count);
+    pick(count, values.as_deref().ok(), |ranks| encoded.pick_integers(count, ranks));
+    let Ok(values) = values else { return };
     assert_eq!(values.len(), count);
     assert!(values.capacity() <= 2 * COUNT_MAX);
     if count > 0 {
@@ -54,26 +79,36 @@ fn integers(encoded: &Encoded, count: usize) {
 }
 
 fn texts(encoded: &Encoded, count: usize) {
-    let Ok(values) = encoded.read_texts(count) else { return };
+    let rows = |texts: &Texts, count: usize| -> Vec<Option<Vec<u8>>> {
+        (0..count).map(|row| texts.row(row).map(<[u8]>::to_vec)).collect()
+    };
+    let values = encoded.read_texts(count);
+    let whole = values.as_ref().ok().map(|values| rows(values, count));
+    pick(count, whole.as_deref(), |ranks| {
+        encoded.pick_texts(count, ranks).map(|texts| rows(&texts, ranks.len()))
+    });
+    let Ok(values) = values else { return };
     assert_eq!(values.codes.len(), count);
     assert!(values.offsets.len() <= count + 1 && values.bytes.len() <= encoded.body.len());
     if count > 0 {
         let again = Encoded::texts(&values).read_texts(count).expect("what was encoded decodes");
-        let rows = |texts: &Texts| -> Vec<Option<Vec<u8>>> {
-            (0..count).map(|row| texts.row(row).map(<[u8]>::to_vec)).collect()
-        };
-        assert_eq!(rows(&again), rows(&values));
+        assert_eq!(rows(&again, count), rows(&values, count));
     }
 }
 
 fn ids<const N: usize>(encoded: &Encoded, count: usize) {
-    let Ok(values) = encoded.read_ids::<N>(count) else { return };
+    let rows =
+        |ids: &Ids<N>| -> Vec<Option<[u8; N]>> { (0..count).map(|row| ids.row(row)).collect() };
+    let values = encoded.read_ids::<N>(count);
+    let whole = values.as_ref().ok().map(rows);
+    pick(count, whole.as_deref(), |ranks| {
+        encoded.pick_ids(count, ranks).map(|ids| ids.into_iter().map(Some).collect())
+    });
+    let Ok(values) = values else { return };
     assert_eq!(values.codes.len(), count);
     assert!(values.values.len() * N <= encoded.tail.len());
     if count > 0 {
         let again = Encoded::ids(&values).read_ids(count).expect("what was encoded decodes");
-        let rows =
-            |ids: &Ids<N>| -> Vec<Option<[u8; N]>> { (0..count).map(|row| ids.row(row)).collect() };
         assert_eq!(rows(&again), rows(&values));
     }
 }
@@ -83,7 +118,9 @@ fn parents(encoded: &Encoded, count: usize) {
         return;
     }
     let spans = spans(count);
-    let Ok(values) = encoded.read_parents(count, &spans) else { return };
+    let values = encoded.read_parents(count, &spans);
+    pick(count, values.as_deref().ok(), |ranks| encoded.pick_parents(count, ranks, &spans));
+    let Ok(values) = values else { return };
     assert_eq!(values.len(), count);
     if count > 0 {
         let again = Encoded::parents(&values, &spans).read_parents(count, &spans);

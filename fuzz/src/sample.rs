@@ -1,11 +1,15 @@
 //! A store that was closed, taken apart, to be put together with another segment.
 
-use annal::format::footer::{Section, TRAILER_BYTES, Trailer, decode_footer};
+use annal::codec::crc32;
+use annal::format::footer::{
+    SECTION_DIRECTORY, SECTION_SUMMARY, Section, TRAILER_BYTES, Trailer, decode_footer,
+    encode_footer,
+};
 use annal::format::frame::Codec;
 use annal::format::manifest::{Manifest, SegmentRecord, manifest_file_name};
 use annal::storage::{MemoryStorage, Storage, write_all_at};
 
-use crate::segment::read;
+use crate::segment::{open, read, sample_store};
 
 /// A closed store with one segment.
 pub(crate) struct Sample {
@@ -21,7 +25,28 @@ pub(crate) struct Sealed {
 }
 
 impl Sample {
-    pub(crate) fn of(storage: &MemoryStorage) -> Sample {
+    /// The store that was killed, after an open and a close.
+    pub(crate) fn closed() -> Sample {
+        let storage = sample_store();
+        let store = open(&storage).expect("a killed store opens");
+        store.close().expect("memory does not fail");
+        drop(store);
+        Sample::of(&storage)
+    }
+
+    /// The same, compacted.
+    pub(crate) fn compacted() -> Sample {
+        let storage = sample_store();
+        // The segment that was killed is sealed by the first close.
+        for _ in 0..2 {
+            let store = open(&storage).expect("the store opens");
+            store.compact().expect("memory does not fail");
+            store.close().expect("memory does not fail");
+        }
+        Sample::of(&storage)
+    }
+
+    fn of(storage: &MemoryStorage) -> Sample {
         let names = storage.list().expect("memory does not fail").into_iter().map(|e| e.name);
         let files: Vec<_> = names.map(|name| (name.clone(), read(storage, &name))).collect();
         let newest = files.iter().filter(|(name, _)| name.starts_with("manifest-")).max();
@@ -86,4 +111,45 @@ impl Sealed {
         let end = self.sections.iter().map(|s| s.offset as usize).min().expect("sections");
         &self.bytes[..end]
     }
+}
+
+/// A sealed file: what stands before its sections, these (kind, whether to compress it, bytes), and
+/// a footer with right checksums; `list` takes the place of as many of the footer's bytes.
+pub(crate) fn with_sections(
+    mut file: Vec<u8>,
+    trailer: Trailer,
+    sections: &[(u16, bool, Vec<u8>)],
+    list: &[u8],
+) -> Vec<u8> {
+    let mut listed = Vec::new();
+    for (kind, compressed, raw) in sections {
+        let (codec, stored) = match compressed {
+            true => (Codec::Zstd, zstd::bulk::compress(raw, 1).expect("it compresses")),
+            false => (Codec::None, raw.clone()),
+        };
+        listed.push(Section {
+            kind: *kind,
+            required: [SECTION_DIRECTORY, SECTION_SUMMARY].contains(kind),
+            codec,
+            offset: file.len() as u64,
+            stored_length: stored.len() as u32,
+            raw_length: raw.len() as u32,
+            crc: crc32(&stored),
+        });
+        file.extend_from_slice(&stored);
+    }
+    let mut footer = encode_footer(&listed);
+    for (byte, other) in footer.iter_mut().zip(list) {
+        *byte = *other;
+    }
+    let trailer = Trailer {
+        file_length: (file.len() + footer.len() + TRAILER_BYTES) as u64,
+        footer_offset: file.len() as u64,
+        footer_length: footer.len() as u32,
+        footer_crc: crc32(&footer),
+        ..trailer
+    };
+    file.extend_from_slice(&footer);
+    file.extend_from_slice(&trailer.encode());
+    file
 }

@@ -29,8 +29,9 @@ fn main() {
     write("blocks", "stored", &annal_fuzz::pack_blocks(false));
     write("blocks", "compressed", &annal_fuzz::pack_blocks(true));
     encodings();
-    write("sealed", "stored", &annal_fuzz::pack_sealed(false));
-    write("sealed", "compressed", &annal_fuzz::pack_sealed(true));
+    write("sealed", "stored", &annal_fuzz::pack_sealed(false, false));
+    write("sealed", "compressed", &annal_fuzz::pack_sealed(true, false));
+    write("sealed", "compacted", &annal_fuzz::pack_sealed(false, true));
     for (name, section) in annal_fuzz::pack_sections() {
         write("sections", name, &section);
     }

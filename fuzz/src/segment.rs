@@ -6,8 +6,9 @@ use annal::codec::crc32;
 use annal::event::{Attribute, Signal, SpanId, Status, TraceId, Value};
 use annal::format::frame::{FRAME_HEADER_BYTES, frame_bytes};
 use annal::format::segment::{SEGMENT_HEADER_BYTES, log_file_name};
-use annal::query::By;
+use annal::query::{By, Intrinsic, Reference, SeriesBy};
 use annal::storage::{MemoryStorage, Storage, read_exact_at, write_all_at};
+use annal::time::MINUTE_NS;
 use annal::{BatchBuilder, Event, Options, Query, Store, TimeRange, Timestamp};
 
 use crate::formats::with_crc;
@@ -162,7 +163,20 @@ pub(crate) fn ask(store: &Store) {
     let _ = snapshot.trace(TraceId([2; 16]));
     let _ = snapshot.sources();
     let _ = snapshot.event(3);
-    let _ = snapshot.count(&Query::new(TimeRange::ALL), By::default());
+    let all = Query::new(TimeRange::ALL);
+    let _ = snapshot.count(&all, By::default());
+    for query in [&all, &Query::new(range)] {
+        let _ = snapshot.series(query, MINUTE_NS, SeriesBy::Source);
+        let _ = snapshot.series(query, 1, SeriesBy::Type);
+        let _ = snapshot.find_traces(query, 10);
+        let _ = snapshot.dependencies(query);
+    }
+    let user = Reference::attribute("user.id");
+    let _ = snapshot.query(&all.clone().reference(user.clone()).eq("u-1"));
+    let _ = snapshot.top_values(&all, &user, 2);
+    let _ = snapshot.top_values(&all, &Reference::Intrinsic(Intrinsic::Type), 2);
+    let linked = all.intrinsic(Intrinsic::LinkTraceId).eq(TraceId([2; 16]).to_string());
+    let _ = snapshot.query(&linked);
     read_all(store);
     let _ = store.verify(&mut |_| {});
 }

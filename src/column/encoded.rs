@@ -2,10 +2,11 @@
 //! benches take the encodings by.
 //!
 //! Batches and blocks hold the same bytes and read them with the same functions; there the directory
-//! says how many values a column has, here the caller does.
+//! says how many values a column has, here the caller does. What picks takes ranks that ascend and
+//! are below the number of values, as readers of rows do.
 
 use crate::codec::Cursor;
-use crate::column::encoding::{Encoding, Stored, ids, integers, presence, select, texts};
+use crate::column::encoding::{Encoding, Stored, ids, integers, pick, presence, select, texts};
 use crate::column::kernels::Kernels;
 use crate::column::view::{Bitmap, Ids, Texts};
 use crate::error::{Error, Result};
@@ -109,6 +110,37 @@ impl Encoded {
         let span_of = |row: usize| spans.get(row).copied();
         ids::decode_references(stored, 0..count, count, span_of, &mut values)?;
         Ok(values)
+    }
+
+    /// Of [`Encoded::read_integers`] the values at these ranks.
+    pub fn pick_integers(&self, count: usize, ranks: &[u32]) -> Result<Vec<i64>> {
+        pick::integers(self.stored()?, count, ranks)
+    }
+
+    /// Of [`Encoded::read_texts`] the values at these ranks.
+    pub fn pick_texts(&self, count: usize, ranks: &[u32]) -> Result<Texts> {
+        let texts::Decoded { bytes, offsets, codes } = pick::texts(self.stored()?, count, ranks)?;
+        Ok(Texts { bytes: bytes.to_vec(), offsets, codes })
+    }
+
+    /// Of [`Encoded::read_ids`] the values at these ranks.
+    pub fn pick_ids<const N: usize>(&self, count: usize, ranks: &[u32]) -> Result<Vec<[u8; N]>> {
+        pick::ids(self.stored()?, count, ranks)
+    }
+
+    /// Of [`Encoded::read_parents`] the values at these ranks.
+    pub fn pick_parents(
+        &self,
+        count: usize,
+        ranks: &[u32],
+        spans: &[[u8; 8]],
+    ) -> Result<Vec<[u8; 8]>> {
+        let stored = self.stored()?;
+        if stored.encoding != Encoding::IdReference {
+            return pick::ids(stored, count, ranks);
+        }
+        let span_of = |row: usize| spans.get(row).copied();
+        pick::references(stored, count, ranks, |index| ranks.get(index).copied(), span_of)
     }
 }
 

@@ -10,6 +10,8 @@
 //!    only those become [`Event`]s.
 //! 5. Counts, series of points, values, traces found and dependencies are made from columns alone.
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod ast;
 mod attributes;
 mod catalog;

@@ -383,3 +383,24 @@ fn the_bench_has_a_figure_for_each_way() {
         assert!(row["median_ns"].as_u64().is_some_and(|ns| ns > 0), "{row}");
     }
 }
+
+#[test]
+fn the_bench_of_a_store_finds_something_with_each_question_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("store");
+    expect(0, &["generate", "--events", "20000", "--data", text(&data)]);
+    let files = || -> BTreeSet<(String, Vec<u8>)> {
+        let entries = fs::read_dir(&data).unwrap().map(Result::unwrap);
+        let file = |e: fs::DirEntry| (text(&e.path()).to_owned(), fs::read(e.path()).unwrap());
+        entries.map(file).collect()
+    };
+    let before = files();
+    let arguments = ["bench", "--data", text(&data), "--questions", "30", "--json"];
+    let rows = lines(&expect(0, &arguments));
+    assert_eq!(rows.len(), 9, "{rows:?}");
+    for row in rows {
+        assert!(row["events"].as_u64().is_some_and(|n| n > 0) && row["empty"] == 0, "{row}");
+        assert!(row["p50_ms"].as_f64() <= row["p99_ms"].as_f64(), "{row}");
+    }
+    assert!(files() == before);
+}

@@ -22,7 +22,7 @@ pub(crate) mod otlp;
 
 use annal::{Event, Timestamp};
 
-use self::random::Random;
+pub(crate) use self::random::Random;
 use self::rhythm::Rhythm;
 use self::services::Services;
 

@@ -1,7 +1,8 @@
 //! `annal bench`: what this machine does, from the encoder to the wire, each figure the median of
 //! some runs over the same events, made up or recorded. Everything appended is synced; nothing is
-//! timed twice.
+//! timed twice. With `--data`, what a store that is there already answers instead.
 
+mod embedded;
 mod material;
 
 use std::io;
@@ -38,6 +39,16 @@ pub(crate) struct Args {
     /// [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Ask the store in this directory, read-only, in this process, instead: p50 and p99 of
+    /// questions made from its own events.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["events", "runs", "file", "dir"])]
+    data: Option<PathBuf>,
+    /// Questions of each kind.
+    #[arg(long, value_name = "N", default_value_t = 300, requires = "data")]
+    questions: usize,
+    /// Picks the events that questions are made from.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "data")]
+    seed: u64,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -60,8 +71,11 @@ impl Figure {
 
 pub(crate) fn run(args: Args) -> Outcome {
     crate::interrupt::end_at_once();
-    if args.events == 0 || args.runs == 0 {
-        return Err(Failure::usage("--events and --runs must be above 0"));
+    if args.events == 0 || args.runs == 0 || args.questions == 0 {
+        return Err(Failure::usage("--events, --runs and --questions must be above 0"));
+    }
+    if let Some(data) = &args.data {
+        return embedded::run(&args, data);
     }
     let below = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let directory = below.join(format!("annal-bench-{}", std::process::id()));
