@@ -6,7 +6,7 @@
 //! those of the whole; of a column that is refused, whoever picks gets values or an error. A code
 //! that is none stands for a presence.
 
-use annal::column::{Encoded, Ids, Texts, decode_presence, encode_presence};
+use annal::column::{Encoded, Ids, Kernels, Texts, decode_presence, encode_presence};
 
 /// Most values of a column: rows of a table.
 const COUNT_MAX: usize = 65_536;
@@ -66,9 +66,23 @@ pub fn encodings(data: &[u8]) {
     }
 }
 
+/// Holds which values lie in a range, as the encoded form says it, against the values, if they could
+/// be read.
+fn select(encoded: &Encoded, count: usize, values: Option<&[i64]>) {
+    let middle = values.and_then(|values| values.get(count / 2)).copied().unwrap_or(3);
+    let ranges = [(i64::MIN, i64::MAX), (0, middle), (middle, i64::MAX), (middle, middle), (1, 0)];
+    for range in ranges {
+        let words = encoded.integers_between(count, range, Kernels::default());
+        let Some(values) = values else { continue };
+        let words = words.expect("what decodes can be compared");
+        assert_eq!(words, Kernels::plain().between(values, range.0, range.1));
+    }
+}
+
 fn integers(encoded: &Encoded, count: usize) {
     let values = encoded.read_integers(count);
     pick(count, values.as_deref().ok(), |ranks| encoded.pick_integers(count, ranks));
+    select(encoded, count, values.as_deref().ok());
     let Ok(values) = values else { return };
     assert_eq!(values.len(), count);
     assert!(values.capacity() <= 2 * COUNT_MAX);
