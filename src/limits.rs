@@ -94,7 +94,8 @@ limits! {
     MANIFEST_BYTES_MAX: usize = 64 << 20;
     /// Bytes of decoded directories kept for readers.
     CACHE_BYTES_MAX: usize = 32 << 20;
-    /// Bytes of opened frames and their decompressed columns kept for readers.
+    /// Bytes of opened frames and their decompressed columns kept for readers; half as much again may
+    /// be kept in buffers for the next ones.
     VIEW_CACHE_BYTES_MAX: usize = 64 << 20;
     /// Queries that run at a time: the cores of a small machine, ingest is to keep its share.
     QUERY_THREADS: usize = 2;
@@ -151,6 +152,8 @@ limits! {
     /// Threads that one query uses unless the options say otherwise: machines of two processors are
     /// what we measure on, and more of a query than that would take them from ingest.
     SCAN_THREADS_DEFAULT: usize = 2;
+    /// Threads that one query may use at most: more than that wait for memory, not for processors.
+    SCAN_THREADS_MAX: usize = 64;
     /// Seconds a query may take unless the caller says otherwise.
     QUERY_DEADLINE_S_DEFAULT: u64 = 30;
     /// Minutes that a server keeps a snapshot alive: a longer deadline of a query is cut to it.

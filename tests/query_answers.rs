@@ -531,3 +531,33 @@ fn damage_is_an_error_with_its_place_and_left_out_only_on_request() {
     let digests: Vec<bool> = snapshot.segments().iter().map(|s| s.digest().is_some()).collect();
     assert!(digests[0], "sealed at close");
 }
+
+#[test]
+fn damage_in_what_is_read_ahead_spoils_no_answer_that_does_not_need_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(Options::new(directory.path())).unwrap();
+    for batch in 0..10 {
+        let mut builder = BatchBuilder::new();
+        for i in 0..20 {
+            let time = Timestamp(1_000_000 * batch + i);
+            let trace_id = Some(annal::TraceId([1 + (batch * 20 + i) as u8; 16]));
+            builder.push(&Event { time, trace_id, ..Event::default() }).unwrap();
+        }
+        store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
+    }
+    store.close().unwrap();
+    let (store, _) = Store::open(Options::new(directory.path())).unwrap();
+    let snapshot = store.snapshot();
+    let segment = &snapshot.segments()[0];
+    // Two frames hold the 21 newest events; this is the one before them.
+    let frames = segment.directory().unwrap();
+    let offset = segment.offset(frames.frames.get(7).unwrap()) as usize + 128 + 5;
+    let path = directory.path().join(segment.file_name());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[offset] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let query = Query::default().limit(20);
+    assert_eq!(snapshot.query(&query).unwrap().events.len(), 20);
+    assert_eq!(snapshot.find_traces(&query, 20).unwrap().ids.len(), 20);
+    assert_eq!(snapshot.query(&query.limit(50)).unwrap_err().kind(), ErrorKind::Corrupt);
+}

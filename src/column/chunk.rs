@@ -118,7 +118,8 @@ impl Body {
     fn memory_bytes(&self) -> usize {
         match self {
             Body::AsStored => 0,
-            Body::Decompressed(raw) => raw.len(),
+            // A buffer that is used again may be longer than what is in it.
+            Body::Decompressed(raw) => raw.capacity(),
         }
     }
 }
@@ -140,9 +141,10 @@ fn open_body(place: &Place, whole: &[u8], stored: &[u8], metered: &Metered) -> R
     if place.body_stored == place.body_raw {
         return Ok(Body::AsStored);
     }
-    let mut raw = metered.buffer(place.body_raw.min(limits::BATCH_RAW_BYTES_MAX));
-    compress::decompress_into(&mut raw, stored, place.body_raw)
-        .map_err(|error| Error::corrupt(format!("a chunk: {}", error.message())))?;
+    let wrong = |error: Error| Error::corrupt(format!("a chunk: {}", error.message()));
+    compress::check(stored, place.body_raw).map_err(wrong)?;
+    let mut raw = metered.buffer(place.body_raw);
+    compress::decompress_checked(&mut raw, stored, place.body_raw).map_err(wrong)?;
     Ok(Body::Decompressed(raw))
 }
 

@@ -99,15 +99,25 @@ pub(super) fn decompress(codec: Codec, stored: &[u8], raw_length: usize) -> Resu
         }
         return Ok(stored.to_vec());
     }
+    check(stored, raw_length)?;
     let mut raw = Vec::new();
-    decompress_into(&mut raw, stored, raw_length)?;
+    decompress_checked(&mut raw, stored, raw_length)?;
     Ok(raw)
 }
 
-/// Brings a zstd frame back into exactly `raw_length` bytes of a buffer, which is empty.
-pub(super) fn decompress_into(raw: &mut Vec<u8>, stored: &[u8], raw_length: usize) -> Result<()> {
+/// Whether these bytes are one zstd frame of so many, within our limits.
+pub(super) fn check(stored: &[u8], raw_length: usize) -> Result<()> {
     check_raw_length(raw_length)?;
-    check_frame(stored, raw_length as u64)?;
+    check_frame(stored, raw_length as u64)
+}
+
+/// Brings a frame that [`check`] has passed back into exactly `raw_length` bytes of a buffer, which
+/// is empty.
+pub(super) fn decompress_checked(
+    raw: &mut Vec<u8>,
+    stored: &[u8],
+    raw_length: usize,
+) -> Result<()> {
     raw.reserve_exact(raw_length);
     let decompressed = CONTEXT.with_borrow_mut(|context| context.decompress(raw, stored));
     decompressed.map_err(|code| {

@@ -38,18 +38,21 @@ impl Spare {
         found.unwrap_or_else(|| Vec::with_capacity(bytes))
     }
 
-    /// Keeps a buffer, if there is room.
+    /// Keeps a buffer. What there is no room for goes, from the fullest class: its sizes may not be
+    /// wanted any more.
     pub(super) fn give(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let Some(class) = buffer.capacity().checked_ilog2() else { return };
+        let mut gone = Vec::new();
         let mut inner = self.lock();
-        let bytes = inner.bytes + buffer.capacity();
-        if bytes <= SPARE_BYTES_MAX
-            && let Some(class) = inner.classes.get_mut(class as usize)
-        {
+        inner.bytes += buffer.capacity();
+        if let Some(class) = inner.classes.get_mut(class as usize) {
             class.push(buffer);
-            inner.bytes = bytes;
         }
+        while inner.bytes > SPARE_BYTES_MAX {
+            gone.push(inner.shed());
+        }
+        drop(inner);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -69,6 +72,15 @@ impl Inner {
         };
         self.bytes -= found.capacity();
         Some(found)
+    }
+
+    /// A buffer of the class that holds the most bytes.
+    fn shed(&mut self) -> Vec<u8> {
+        let weight = |(class, buffers): &(usize, &mut Vec<Vec<u8>>)| buffers.len() << class;
+        let fullest = self.classes.iter_mut().enumerate().max_by_key(weight);
+        let shed = fullest.and_then(|(_, buffers)| buffers.pop()).unwrap_or_default();
+        self.bytes -= shed.capacity();
+        shed
     }
 }
 
@@ -97,6 +109,10 @@ mod tests {
             spare.give(Vec::with_capacity(1 << 20));
         }
         assert_eq!(spare.lock().bytes, SPARE_BYTES_MAX);
+        // Another size is wanted from now on.
+        spare.give(Vec::with_capacity(3_000));
+        assert!(spare.lock().bytes <= SPARE_BYTES_MAX);
+        assert_eq!(spare.take(2_500).capacity(), 3_000);
         let mut buffer = spare.take(1 << 20);
         buffer.extend_from_slice(b"left over");
         spare.give(buffer);

@@ -280,6 +280,9 @@ impl BatchView {
                 *word ^= 1 << (row % 64);
             }
         }
+        if let (Some(last), true) = (all.last_mut(), !present.rows.is_multiple_of(64)) {
+            *last &= (1 << (present.rows % 64)) - 1;
+        }
         Ok(all)
     }
 

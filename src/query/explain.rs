@@ -25,6 +25,8 @@ pub struct Explain {
     pub events_certain: u64,
     /// Order of the answer.
     pub order: Order,
+    /// Everything is read, see [`Query::full_scan`].
+    pub full_scan: bool,
 }
 
 /// Plans and counts.
@@ -38,6 +40,7 @@ pub(super) fn explain<S: Segment>(source: &Source<'_, S>, query: &Query) -> Resu
         bytes: 0,
         events_certain: 0,
         order: query.order,
+        full_scan: query.full_scan,
     };
     for frame in &plan.frames {
         if let Some((_, entry)) = plan.entry(frame) {
@@ -74,6 +77,10 @@ impl fmt::Display for Explain {
             Order::Newest => "newest first",
             Order::Oldest => "oldest first",
         };
-        write!(f, "order     {order}; stops once nothing left can be among the answer")
+        let end = match self.full_scan {
+            true => "reads everything",
+            false => "stops once nothing left can be among the answer",
+        };
+        write!(f, "order     {order}; {end}")
     }
 }

@@ -63,14 +63,21 @@ pub(super) fn find<S: Segment>(
             guard.scanned.frames_pruned += left.len() as u64;
             break;
         }
-        let wave = fold::wave(source.workers, plan.frames.len() - left.len());
+        let wave = fold::wave(source.workers, &query, plan.frames.len() - left.len());
         let (now, later) = left.split_at(wave.min(left.len()));
         let worst = newest.worst;
         let read = fold::map(source.workers, now, &mut guard, |frame, guard| {
-            scan::frame(&plan, frame, guard, |columns, rows| ranked(columns, rows, worst))
+            let with = |columns: &mut Columns<'_>, rows: &Selection| ranked(columns, rows, worst);
+            Ok(scan::frame(&plan, frame, guard, with))
         })?;
-        read.into_iter().flatten().for_each(|(_, _, found)| newest.add(found));
-        newest.trim();
+        for (frame, read) in now.iter().zip(read) {
+            // What was read ahead may not be needed any more: nor is what is wrong with it.
+            let beaten = newest.worst.is_some_and(|worst| frame.times.1.0 < worst.0);
+            if !beaten || query.full_scan {
+                newest.add(read?.map(|(_, _, found)| found).unwrap_or_default());
+                newest.trim();
+            }
+        }
         left = later;
     }
     let mut ids = newest.into_sorted();

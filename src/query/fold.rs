@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::query::guard::Guard;
+use crate::query::request::Query;
 use crate::store::Workers;
 
 /// What one thread has added up.
@@ -76,9 +77,13 @@ pub(super) fn map<P: Sync, T: Send>(
 }
 
 /// How many frames are read at a time where each may show that the rest need not be read: one at
-/// first, which is often enough, then one for each thread.
-pub(super) fn wave(workers: Option<&Workers>, frames_read: usize) -> usize {
-    if frames_read == 0 { 1 } else { workers.map_or(1, Workers::threads) }
+/// first, which is often enough, then one for each thread that is idle. None is read ahead of others
+/// where what may be read is limited: it could take from what those are allowed.
+pub(super) fn wave(workers: Option<&Workers>, query: &Query, frames_read: usize) -> usize {
+    if frames_read == 0 || query.events_read_max < u64::MAX {
+        return 1;
+    }
+    1 + workers.map_or(0, Workers::idle)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -89,7 +94,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::query::Query;
 
     fn sum_of(workers: &Workers, pieces: &[u64], query: &Query) -> Result<(u64, u64)> {
         let mut guard = Guard::new(query);

@@ -51,9 +51,10 @@ impl Guard {
             let what = format!("not done after {ms} ms: narrow the query or allow it more time");
             return Err(Error::new(ErrorKind::Deadline, what));
         }
-        let before = self.events_allowed.fetch_add(events, Ordering::Relaxed);
-        if before.saturating_add(events) > self.events_read_max {
-            let max = self.events_read_max;
+        let max = self.events_read_max;
+        let allow = |before: u64| before.checked_add(events).filter(|sum| *sum <= max);
+        let allowed = &self.events_allowed;
+        if allowed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allow).is_err() {
             let what = format!("more than {max} events would be read: narrow the query");
             return Err(Error::limit(what).in_field("events_read_max"));
         }

@@ -109,8 +109,13 @@ fn intrinsic(
             within.iter().for_each(|row| put(row, int((first + row as u64) as i64)));
         }
         Intrinsic::Received => {
-            let received = columns.header.received.0;
-            within.iter().for_each(|row| put(row, int(received)));
+            // Events of a block may have been received at several times.
+            let times = columns.field_ints(Table::Events, Field::Received)?;
+            let all = columns.header.received.0;
+            let of = |row: usize| {
+                times.as_ref().map_or(all, |t| t.values.get(row).copied().unwrap_or(0))
+            };
+            within.iter().for_each(|row| put(row, int(of(row))));
         }
         Intrinsic::EventTimeSinceStart => {
             if let Some(times) = columns.field_ints(Table::SpanEvents, Field::Time)? {

@@ -211,9 +211,8 @@ pub(super) fn plan<'a, S: Segment>(
             if attributes.as_ref().is_some_and(|attributes| attributes.blocks() != blocks) {
                 let what = "the attributes are of other blocks than the directory has";
                 guard.tolerate::<()>(Err(Error::corrupt(what).in_file(segment.file_name())))?;
-                continue;
             }
-            let attributes = attributes.as_ref();
+            let attributes = attributes.as_ref().filter(|a| a.blocks() == blocks);
             let probe = probe.as_ref().zip(attributes).map(|(p, a)| (p.of_segment(a), a));
             let (traces, targets) = (hashes.as_deref(), targets.as_ref());
             let indexes = Indexes { traces, attributes: probe, targets };

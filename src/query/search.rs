@@ -114,15 +114,21 @@ fn find<S: Segment>(
             guard.scanned.frames_pruned += left.len() as u64;
             break;
         }
-        let wave = fold::wave(source.workers, frames.len() - left.len());
+        let wave = fold::wave(source.workers, query, frames.len() - left.len());
         let (now, later) = left.split_at(wave.min(left.len()));
         let read = fold::map(source.workers, now, guard, |(index, frame), guard| {
-            scan::frame(plan, frame, guard, |columns, rows| {
+            Ok(scan::frame(plan, frame, guard, |columns, rows| {
                 candidates(columns, rows, query.order, *index, worst, wanted)
-            })
+            }))
         })?;
-        for ((index, _), read) in now.iter().zip(read) {
-            let Some((header, view, found)) = read.filter(|(.., found)| !found.is_empty()) else {
+        for ((index, frame), read) in now.iter().zip(read) {
+            // What was read ahead may not be needed any more: nor is what is wrong with it.
+            let worst = heap.peek().filter(|_| heap.len() >= wanted);
+            let beaten = worst.is_some_and(|worst| best_of(frame, query.order) > worst.rank.0);
+            if beaten && !query.full_scan {
+                continue;
+            }
+            let Some((header, view, found)) = read?.filter(|(.., found)| !found.is_empty()) else {
                 continue;
             };
             for found in found {

@@ -4,6 +4,8 @@
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.
 //! 3. Only rows that belong to a trace asked for become events; each trace is then sorted (QRY-1).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::column::{Field, Table};
 use crate::error::{Error, Result};
 use crate::event::{Event, TraceId};
@@ -64,14 +66,11 @@ pub(super) fn traces<S: Segment>(
     // is asked is then evaluated for these rows alone.
     plan.predicate = Predicate::Constant(true);
     let predicate = predicate::compile(&query)?;
-    let wanted = Wanted { places: &places, predicate: &predicate };
-    let new = || Gathered {
-        found: places.iter().map(|_| Vec::new()).collect(),
-        bytes: 0,
-        bytes_max: query.bytes_max,
-    };
+    let (bytes, bytes_max) = (AtomicUsize::new(0), query.bytes_max);
+    let wanted = Wanted { places: &places, predicate: &predicate, bytes: &bytes, bytes_max };
+    let new = || Gathered { found: places.iter().map(|_| Vec::new()).collect() };
     let add = |gathered: &mut Gathered, frame: &PlannedFrame, guard: &mut Guard| {
-        if gathered.is_full() {
+        if wanted.is_full() {
             return Ok(());
         }
         gathered.add_frame(&plan, frame, &wanted, guard)
@@ -79,7 +78,7 @@ pub(super) fn traces<S: Segment>(
     let mut sums = fold(source.workers, &plan.frames, &mut guard, new, add)?.into_iter();
     let mut gathered = sums.next().unwrap_or_else(new);
     sums.for_each(|sum| gathered.join(sum));
-    let truncated = gathered.is_full();
+    let truncated = wanted.is_full();
     let mut found = gathered.found;
     found.iter_mut().for_each(|events| events.sort_by_key(|e| (e.time, e.sequence)));
     let traces = in_order(ids, &places, found);
@@ -95,33 +94,16 @@ fn any_of(ids: &[TraceId]) -> Expr {
     Expr::Any(ids.iter().map(trace).collect())
 }
 
-/// The events so far, by the places of their traces.
+/// The events that one thread has found, by the places of their traces.
 struct Gathered {
     found: Vec<Vec<Event>>,
-    bytes: usize,
-    bytes_max: usize,
 }
 
 impl Gathered {
-    /// More was found than may be given.
-    fn is_full(&self) -> bool {
-        self.bytes > self.bytes_max
-    }
-
-    /// Takes over what another thread has found, as far as there is room.
+    /// Takes over what another thread has found.
     fn join(&mut self, other: Gathered) {
-        let was_full = other.is_full();
-        for (trace, events) in self.found.iter_mut().zip(other.found) {
-            for event in events {
-                self.bytes = self.bytes.saturating_add(event_bytes(&event));
-                if self.bytes > self.bytes_max {
-                    return;
-                }
-                trace.push(event);
-            }
-        }
-        if was_full {
-            self.bytes = usize::MAX;
+        for (trace, mut events) in self.found.iter_mut().zip(other.found) {
+            trace.append(&mut events);
         }
     }
 
@@ -146,8 +128,7 @@ impl Gathered {
             let events = events.unwrap_or_default();
             guard.scanned.events_matched += events.len() as u64;
             for ((_, place), event) in portion.iter().zip(events) {
-                self.bytes = self.bytes.saturating_add(event_bytes(&event));
-                if self.is_full() {
+                if !wanted.take(event_bytes(&event)) {
                     return Ok(());
                 }
                 if let Some(trace) = self.found.get_mut(*place as usize) {
@@ -163,9 +144,24 @@ impl Gathered {
 struct Wanted<'q> {
     places: &'q Places,
     predicate: &'q Predicate,
+    /// Of the events that all threads have found together.
+    bytes: &'q AtomicUsize,
+    bytes_max: usize,
 }
 
 impl Wanted<'_> {
+    /// More was found than may be given.
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > self.bytes_max
+    }
+
+    /// Whether there is room for one more event of so many bytes.
+    fn take(&self, bytes: usize) -> bool {
+        let add = |sum: usize| Some(sum.saturating_add(bytes));
+        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        before.unwrap_or(usize::MAX).saturating_add(bytes) <= self.bytes_max
+    }
+
     /// The rows that belong to a trace asked for, ascending, each with the place of its trace.
     fn rows(&self, columns: &mut Columns<'_>, rows: &Selection) -> Result<Vec<(u32, u32)>> {
         let Some(column) = columns.view.find(Table::Events, Field::TraceId) else {

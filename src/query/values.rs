@@ -17,15 +17,17 @@ use crate::limits;
 use crate::query::ast::{AttributeScope, Intrinsic, Reference};
 use crate::query::decoded::{Column, Columns, Form, Place, Values};
 use crate::query::evaluate::referred;
-use crate::query::fold::fold;
 use crate::query::guard::Guard;
-use crate::query::plan::{PlannedFrame, plan};
+use crate::query::plan::plan;
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
 use crate::query::value::{Number, Scalar};
-use crate::query::{Scanned, pairs, scan};
-use crate::store::Snapshot;
+use crate::query::{Scanned, fold, pairs, scan};
+use crate::store::{Snapshot, Workers};
+
+/// Frames that a thread counts before its numbers are added to those of others.
+const FRAMES_PER_THREAD: usize = 8;
 
 /// A value, and how many events have it.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,16 +97,17 @@ pub(super) fn top<S: Segment>(
     };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
-    let add = |tally: &mut Tally, frame: &PlannedFrame, guard: &mut Guard| {
-        let read = scan::frame(&plan, frame, guard, |c, rows| in_frame(c, rows, &of))?;
-        let counts = read.map(|(_, _, counts)| counts).unwrap_or_default();
-        counts.into_iter().for_each(|(key, count)| tally.add(key, count));
-        Ok(())
-    };
-    let new = || Tally { room, ..Tally::default() };
-    let mut sums = fold(source.workers, &plan.frames, &mut guard, new, add)?.into_iter();
-    let mut tally = sums.next().unwrap_or_else(new);
-    sums.for_each(|sum| tally.join(sum));
+    let mut tally = Tally { room, ..Tally::default() };
+    // Once there is no room, which values are kept depends on their order: it is that of the frames,
+    // whoever reads them.
+    let portion = FRAMES_PER_THREAD * source.workers.map_or(1, Workers::threads);
+    for frames in plan.frames.chunks(portion) {
+        let read = fold::map(source.workers, frames, &mut guard, |frame, guard| {
+            let read = scan::frame(&plan, frame, guard, |c, rows| in_frame(c, rows, &of))?;
+            Ok(read.map(|(_, _, counts)| counts).unwrap_or_default())
+        })?;
+        read.into_iter().flatten().for_each(|(key, count)| tally.add(key, count));
+    }
     let distinct = tally.counts.len() as u64;
     let mut counts: Vec<(Key, u64)> = tally.counts.into_iter().collect();
     let order = |a: &(Key, u64), b: &(Key, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
@@ -209,12 +212,6 @@ impl Tally {
         }
         self.bytes = bytes;
         self.counts.insert(key, count);
-    }
-
-    /// Takes over what another thread has counted.
-    fn join(&mut self, other: Tally) {
-        self.overflowed |= other.overflowed;
-        other.counts.into_iter().for_each(|(key, count)| self.add(key, count));
     }
 }
 

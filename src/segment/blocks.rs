@@ -111,6 +111,11 @@ impl BlockWriter {
         self.overview.add_totals(totals, minutes);
     }
 
+    /// Events of the totals so far: in the end those of the blocks.
+    pub(crate) fn counted_events(&self) -> u64 {
+        self.overview.events()
+    }
+
     /// Stamps a header for its new place; the bytes behind it stay what they are.
     fn append(
         &mut self,

@@ -60,6 +60,11 @@ impl Overview {
         self.totals.len()
     }
 
+    /// Events of the totals so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.totals.events()
+    }
+
     /// The sections of the footer.
     pub(crate) fn into_sections(self) -> Vec<Optional> {
         let sections = [

@@ -37,6 +37,11 @@ impl Totals {
         self.by_series.len()
     }
 
+    /// Events of all series.
+    pub(crate) fn events(&self) -> u64 {
+        self.by_series.values().map(|totals| totals.events).sum()
+    }
+
     /// In the order of the series.
     pub(crate) fn into_vec(self) -> Vec<SeriesTotals> {
         self.by_series.into_values().collect()

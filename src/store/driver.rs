@@ -1,9 +1,10 @@
 //! The threads that drive the state machines in production: one for the log, one for maintenance,
-//! two for compaction. Of those one takes what all else leaves of the processor; the other takes its
-//! turn when too much waits. A thread may not give itself back the priority that it gave up, so that
-//! one alone could only ever become slower.
+//! one for the scrubber, two for compaction. Of those one takes what all else leaves of the
+//! processor; the other takes its turn when too much waits. A thread may not give itself back the
+//! priority that it gave up, so that one alone could only ever become slower.
 //!
-//! The only home of threads in the engine; with `Options::manual` there are none.
+//! The home of the engine's threads, but for those that help queries (`workers`); with
+//! `Options::manual` there are none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -61,11 +62,19 @@ impl Threads {
         let mut threads = Threads { stop: stop.clone(), running: Vec::new() };
         let (log, maintenance, compaction) = (core.clone(), core.clone(), core.clone());
         let (also_stop, stop_compaction) = (stop.clone(), stop.clone());
+        let (scrub, stop_scrub) = (core.clone(), stop.clone());
         let committer = spawn("annal-log", move || {
             run(&log, &also_stop, |c| &c.committer_wake, Core::step_committer);
         });
         let rest = spawn("annal-upkeep", move || {
-            run(&maintenance, &stop, |c| &c.maintenance_wake, step_upkeep);
+            run(&maintenance, &stop, |c| &c.maintenance_wake, Core::step_maintenance);
+        });
+        let scrubber = core.options.scrub.then(|| {
+            // On its own: a disk that goes bad may hold up each of its reads for seconds.
+            spawn("annal-scrub", move || {
+                give_way();
+                run(&scrub, &stop_scrub, |c| &c.scrub_wake, |c| Ok(c.step_scrub()));
+            })
         });
         let compactors = core.options.compaction.then(|| {
             let (hurry, stop_hurry) = (compaction.clone(), stop_compaction.clone());
@@ -78,7 +87,8 @@ impl Threads {
             });
             [slow, fast]
         });
-        for started in [committer, rest].into_iter().chain(compactors.into_iter().flatten()) {
+        let others = compactors.into_iter().flatten().chain(scrubber);
+        for started in [committer, rest].into_iter().chain(others) {
             match started {
                 Ok(thread) => threads.running.push(thread),
                 Err(error) => {
@@ -97,6 +107,7 @@ impl Threads {
         core.maintenance_wake.wake();
         core.compactor_wake.wake();
         core.hurry_wake.wake();
+        core.scrub_wake.wake();
         for thread in self.running {
             // A panic has been printed, and has poisoned the store on its way.
             thread.join().ok();
@@ -110,15 +121,6 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(body)
         .map_err(|e| Error::io(format!("start thread {name}"), e))
-}
-
-fn step_upkeep(core: &Core) -> Result<Next> {
-    let maintenance = core.step_maintenance()?;
-    Ok(match (maintenance, core.step_scrub()) {
-        (Next::Now, _) | (_, Next::Now) => Next::Now,
-        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
-        (next, Next::Idle) | (Next::Idle, next) => next,
-    })
 }
 
 /// How often the thread that gives way looks whether it is its turn again.

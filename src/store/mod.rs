@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Queues a batch for the next group. Batches with a producer id are deduplicated. Fails with
-    /// `Busy` at once when the queue is at its limit.
+    /// `Busy` at once when the queue is at its limit, or too much waits for compaction.
     pub fn append(&self, batch: Batch) -> Result<Ticket> {
         self.handle.core.append(vec![batch])
     }

@@ -109,6 +109,7 @@ pub(crate) fn open(
         maintenance_wake: Wake::default(),
         compactor_wake: Wake::default(),
         hurry_wake: Wake::default(),
+        scrub_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -206,6 +207,7 @@ pub(crate) fn open_read_only(
         maintenance_wake: Wake::default(),
         compactor_wake: Wake::default(),
         hurry_wake: Wake::default(),
+        scrub_wake: Wake::default(),
         counters: Counters::default(),
         lock: Mutex::new(Some(lock)),
     };
@@ -218,6 +220,11 @@ fn check_options(options: &Options) -> Result<()> {
     if !(min..=max).contains(&segment_bytes) {
         let what = format!("segment_bytes is {segment_bytes}, allowed are {min} to {max}");
         return Err(Error::invalid(what).in_field("segment_bytes"));
+    }
+    let (threads, most) = (options.scan_threads, limits::SCAN_THREADS_MAX);
+    if !(1..=most).contains(&threads) {
+        let what = format!("scan_threads is {threads}, allowed are 1 to {most}");
+        return Err(Error::invalid(what).in_field("scan_threads"));
     }
     let (debt, least) = (options.compaction_debt_bytes_max, options.compaction_debt_bytes_min());
     if debt < least {

@@ -44,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) maintenance_wake: Wake,
     pub(crate) compactor_wake: Wake,
     pub(crate) hurry_wake: Wake,
+    pub(crate) scrub_wake: Wake,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }

@@ -88,13 +88,21 @@ impl ViewCache {
 
     /// Lets go of what there is no room for; never while the lock is held.
     fn trim(&self) {
-        let held = self.meter.bytes();
-        let grown = held.saturating_sub(self.bytes_then.load(Ordering::Relaxed));
-        if grown <= self.bytes_max / 2 && held <= self.bytes_max {
+        let is_due = || {
+            let held = self.meter.bytes();
+            let grown = held.saturating_sub(self.bytes_then.load(Ordering::Relaxed));
+            grown > self.bytes_max / 2 || held > self.bytes_max
+        };
+        if !is_due() {
             return;
         }
         let gone = {
             let mut generations = self.lock();
+            // Another reader may just have done so.
+            if !is_due() {
+                return;
+            }
+            self.bytes_then.store(self.meter.bytes(), Ordering::Relaxed);
             let young = std::mem::take(&mut generations.young);
             std::mem::replace(&mut generations.old, young)
         };

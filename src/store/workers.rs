@@ -1,7 +1,8 @@
 //! Threads that help a query, so that a long scan uses more than one processor.
 //!
-//! A query asks for help and never waits for it: where all helpers are busy it works alone. So short
-//! queries are never held up behind the long ones of others, and a store that is stepped by hand has
+//! A query asks for help and never stands in a queue for it: where all helpers are busy it works
+//! alone. So short queries are never held up behind the long ones of others; all that a query waits
+//! for is that a helper it woke has come and found nothing left. A store that is stepped by hand has
 //! no helpers at all. The threads are rayon's, started when first asked for.
 
 use std::sync::OnceLock;
@@ -40,6 +41,11 @@ impl Workers {
     /// Threads that one query may use.
     pub(crate) fn threads(&self) -> usize {
         self.helpers + 1
+    }
+
+    /// Helpers that nobody has taken at this moment.
+    pub(crate) fn idle(&self) -> usize {
+        self.helpers.saturating_sub(self.busy.load(Ordering::Relaxed))
     }
 
     /// Calls `work` here and, at the same time, on helpers that are idle, at most so many; returns

@@ -340,3 +340,28 @@ fn lists_of_services_and_operations_hold_what_has_spans() {
         assert_eq!(found, wanted);
     }
 }
+
+#[test]
+fn when_an_event_was_received_is_known_before_and_after_compaction() {
+    let mut random = Random(0x5ec);
+    let fixture = Fixture::filled(&mut random, 30);
+    let compacted = fixture.compacted();
+    let of = Reference::Intrinsic(Intrinsic::Received);
+    let snapshot = compacted.store.snapshot();
+    let mut wanted: BTreeMap<i64, u64> = BTreeMap::new();
+    for event in all_of(&snapshot, &Query::default()) {
+        *wanted.entry(event.received.0).or_default() += 1;
+    }
+    assert!(wanted.len() > 3, "received at {} times", wanted.len());
+    let after = snapshot.top_values(&Query::default(), &of, usize::MAX).unwrap();
+    assert_eq!(after.values.len(), wanted.len());
+    for ValueCount { value, count } in &after.values {
+        let Value::Int(time) = value else { panic!("{value:?} is no time") };
+        assert_eq!(wanted.get(time), Some(count));
+    }
+    // Both sides known at run time only, row by row.
+    let later = Query::default().limit(usize::MAX).filter("received > time").unwrap();
+    let late = all_of(&snapshot, &Query::default());
+    let late = late.iter().filter(|event| event.received > event.time).count();
+    assert_eq!(snapshot.query(&later).unwrap().events.len(), late);
+}

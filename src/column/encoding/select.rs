@@ -93,10 +93,13 @@ fn dictionary(cursor: &mut Cursor<'_>, count: usize, range: Range) -> Result<Vec
     for passes in passes.iter_mut().take(entries) {
         *passes = range.holds(unzigzag(cursor.varint()?));
     }
+    if entries == 0 && count > 0 {
+        return Err(cursor.error("a dictionary without entries"));
+    }
     let Some(codes) = codes::single_bytes(cursor, count, entries)? else {
         // One entry stands for all values.
         let mut bits = Bits::with_room_for(count);
-        bits.push_all(passes.first() == Some(&true) && entries == 1, count);
+        bits.push_all(passes.first() == Some(&true), count);
         return Ok(bits.words);
     };
     let passes = |code: &u8| u64::from(passes.get(usize::from(*code)) == Some(&true));
@@ -309,5 +312,6 @@ mod tests {
         refused(Encoding::Runs, &[2, 0, 2, 3], &[], 3);
         refused(Encoding::Runs, &[2, 4], &[], 3);
         refused(Encoding::Dictionary, &[2, 0, 2, 2, 0], &[], 2);
+        refused(Encoding::Dictionary, &[0], &[], 2);
     }
 }

@@ -140,8 +140,10 @@ impl Job {
         }
         // An input is taken whole or not at all.
         let segment = self.source.next.segment;
-        if let Some(known) = self.source.known().filter(|_| self.counted <= segment) {
-            self.writer.add_totals(&known.totals, &known.minutes);
+        if self.counted <= segment
+            && let Some((totals, minutes)) = self.source.take_totals()
+        {
+            self.writer.add_totals(&totals, &minutes);
             self.counted = segment + 1;
         }
         Ok(true)
@@ -200,7 +202,9 @@ impl Job {
     fn ends_early(&mut self) -> bool {
         let Piece { segment: whole, frame, start, .. } = self.source.next;
         let few = self.writer.series() < limits::SEGMENT_SERIES_MAX;
-        if whole == 0 || (frame, start) != (0, 0) || few {
+        // Its totals are in the output's already: then it is taken.
+        let is_counted = self.counted > whole;
+        if whole == 0 || (frame, start) != (0, 0) || few || is_counted {
             return false;
         }
         self.inputs.truncate(whole);
@@ -256,6 +260,11 @@ impl Job {
         let (Some(first), Some(last)) = (first, last) else {
             return Err(Error::closed("a job without inputs"));
         };
+        let (events, counted) = (self.writer.summary.events, self.writer.counted_events());
+        if events != counted {
+            let what = format!("totals of {counted} events beside blocks of {events}");
+            return Err(Error::corrupt(what).in_file(&self.temporary));
+        }
         self.writer.end()?;
         self.writer.sync().map_err(unknown)?;
         let finished = self.writer.finish()?;

@@ -101,25 +101,40 @@ impl Compactor {
             return Ok(Next::Idle);
         }
         if core.state().compaction_paused {
-            return Ok(Next::Idle);
+            return self.rest(core);
         }
         let now = core.clock.monotonic_ns();
         if now < self.not_before_ns {
             return Ok(Next::At(self.not_before_ns));
         }
-        // Whoever is refused for what waits must not wait until it is worth a job.
-        let quiet = self.look(core, now) || self.count_debt(core).refuses;
+        // Counted at each step: what follows from it must end as well. Whoever is refused for what
+        // waits must not wait until it is worth a job.
+        let refuses = self.count_debt(core).refuses;
+        let quiet = self.look(core, now) || refuses;
         match self.turn(core, quiet) {
             Ok(true) => Ok(Next::Now),
             Ok(false) => Ok(Next::At(now.saturating_add(CHECK_EVERY_NS))),
             Err(error) => match self.failed(core, error) {
                 error if error.kind() == ErrorKind::Poisoned => Err(error),
+                // It is planned around from now on.
+                error if is_of_input(&error) => Ok(Next::At(now.saturating_add(CHECK_EVERY_NS))),
                 _ => {
                     self.not_before_ns = now.saturating_add(RETRY_NS);
                     Ok(Next::At(self.not_before_ns))
                 }
             },
         }
+    }
+
+    /// While compaction is paused its job waits, unless the space that it holds is needed.
+    fn rest(&mut self, core: &Core) -> Result<Next> {
+        if self.job.is_none() {
+            return Ok(Next::Idle);
+        }
+        if core.state().space_low {
+            return self.give_up(core).map(|()| Next::Idle).map_err(|error| core.poison(&error));
+        }
+        Ok(Next::At(core.clock.monotonic_ns().saturating_add(CHECK_EVERY_NS)))
     }
 
     /// Compacts until nothing is left to do, whether or not the store is quiet. What cannot be read

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::crc32;
-use crate::column::{BatchView, Gather, Table};
+use crate::column::{BatchView, Gather, SeriesTotals, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
 use crate::format::manifest::SegmentRecord;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::index::minutes::Minutes;
 use crate::segment::blocks::{BlockWriter, Copied};
 use crate::segment::tail::{damaged, read_tail};
 use crate::segment::{Directory, FrameEntry};
@@ -126,15 +127,17 @@ impl Source {
             .map_err(|e| of_input(&e, &opened.name, held.offset))
     }
 
-    /// Of the input whose frame is held, what its footer says of all its blocks.
-    pub(super) fn known(&self) -> Option<&Known> {
-        self.opened.as_ref().and_then(|opened| opened.known.as_ref())
+    /// Of the input whose frame is held, totals and minutes of all its blocks; given once.
+    pub(super) fn take_totals(&mut self) -> Option<(Vec<SeriesTotals>, Minutes)> {
+        let known = self.opened.as_mut()?.known.as_mut()?;
+        Some((std::mem::take(&mut known.totals), std::mem::take(&mut known.minutes)))
     }
 
     /// Whether all is known of the block that is held: one that links somewhere needs to be said so.
     pub(super) fn knows_links(&self) -> bool {
         let links_nowhere = |held: &Held| held.view.rows(Table::Links) == 0;
-        self.known().is_some_and(|known| known.links.is_some())
+        let known = self.opened.as_ref().and_then(|opened| opened.known.as_ref());
+        known.is_some_and(|known| known.links.is_some())
             || self.held.as_ref().is_some_and(links_nowhere)
     }
 

@@ -112,3 +112,42 @@ fn a_damaged_block_or_section_is_never_copied() {
         assert!(files.iter().all(|file| blocks(&bench).contains(file)), "{section:?}");
     }
 }
+
+/// A compacted file of so many events, each of a series of its own.
+fn of_many_series(store: &Store, events: usize) {
+    let first = store.stats().next_sequence as usize;
+    for start in (0..events).step_by(limits::BATCH_SERIES_MAX) {
+        let mut builder = BatchBuilder::new();
+        for i in start..events.min(start + limits::BATCH_SERIES_MAX) {
+            let (time, source) = (Timestamp(1), "s".into());
+            let event_type = format!("{}", first + i);
+            builder.push(&Event { time, source, event_type, ..Event::default() }).unwrap();
+        }
+        append(store, builder.finish().unwrap()).unwrap();
+    }
+    seal(store);
+    store.compact().unwrap();
+}
+
+/// The third file brings more series than are held: once behind a block that is copied, beginning
+/// with one that is not, and once behind a small block, beginning with one that is copied.
+#[test]
+fn an_input_whose_totals_are_counted_is_taken_though_it_brings_too_many_series() {
+    assert_eq!(limits::SEGMENT_SERIES_MAX, 65_536);
+    for counts in [[32_768, 30_720, 3_000, 32_768, 32_768], [36_864, 26_624, 8_192, 36_864, 36_864]]
+    {
+        let bench = Bench::new();
+        let (store, _) = bench.open();
+        store.pause_compaction(true);
+        counts.into_iter().for_each(|events| of_many_series(&store, events));
+        store.compact().unwrap();
+        let stats = store.stats();
+        assert_eq!((stats.compaction_failures, store.is_poisoned()), (0, false), "{counts:?}");
+        let files = blocks(&bench);
+        assert!(files.len() < 5, "{files:?}");
+        let report = store.verify(&mut |_| {}).unwrap();
+        assert!(report.damage.is_empty(), "{counts:?}: {:?}", report.damage);
+        let all: u64 = store.snapshot().segments().iter().map(|s| s.events()).sum();
+        assert_eq!(all, counts.into_iter().sum::<usize>() as u64);
+    }
+}

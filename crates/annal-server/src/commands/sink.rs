@@ -27,7 +27,10 @@ impl Destination {
     /// Opens the store, or gets ready to connect to the server.
     pub(crate) fn open(&self) -> Outcome<Sink> {
         if let Some(directory) = &self.data {
-            let (store, _) = Store::open(Options::new(directory))?;
+            // Nobody else sends: what waits for compaction holds up no one.
+            let options =
+                Options { compaction_debt_bytes_max: u64::MAX, ..Options::new(directory) };
+            let (store, _) = Store::open(options)?;
             return Ok(Sink::new(To::Store { store, producer: NOBODY, next: 0 }));
         }
         let url = self.url.clone().unwrap_or_else(|| format!("tcp://{TCP_DEFAULT}"));

@@ -134,7 +134,7 @@ fn store(page: &mut Page, ingest: &Ingest) {
     );
     page.counter(
         "annal_compaction_written_bytes_total",
-        "Bytes of the files that they wrote",
+        "Bytes of the files that compaction wrote",
         stats.compaction_written_bytes,
     );
     page.gauge(
@@ -152,7 +152,11 @@ fn store(page: &mut Page, ingest: &Ingest) {
         "Bytes of files held against their digests",
         stats.scrubbed_bytes,
     );
-    page.counter("annal_scrub_errors_total", "Files found wrong by that", stats.scrub_errors);
+    page.counter(
+        "annal_scrub_errors_total",
+        "Files that are not what their digests say",
+        stats.scrub_errors,
+    );
 }
 
 fn gateway(page: &mut Page, app: &App) {

@@ -247,22 +247,21 @@ fn explain(args: &Args, asked: &Asked, source: &Source, out: &mut dyn Write) -> 
     let mut line = Vec::new();
     match source {
         Source::Directory(snapshot, _) => {
-            json::write_explain(&mut line, &snapshot.explain(&asked.query)?);
+            let explain = snapshot.explain(&asked.query)?;
+            if args.json {
+                json::write_explain(&mut line, &explain);
+            } else {
+                line = explain.to_string().into_bytes();
+            }
         }
         Source::Server(remote) => {
             let mut pairs = asked.pairs(args);
             pairs.push(("order", args.order.clone()));
             line = remote.get("/api/v1/explain", &pairs)?;
+            if !args.json {
+                line = remote.read::<ExplainAnswer>(&line)?.text.into_bytes();
+            }
         }
-    }
-    if !args.json {
-        let answer: ExplainAnswer = serde_json::from_slice(&line).map_err(|e| {
-            Failure::new(
-                exit::UNREACHABLE,
-                format!("the server does not answer as annal does: {e}"),
-            )
-        })?;
-        line = answer.text.into_bytes();
     }
     line.push(b'\n');
     out.write_all(&line)?;
