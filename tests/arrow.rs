@@ -10,7 +10,7 @@ mod events;
 
 use std::sync::Arc;
 
-use annal::event::{Attribute, DoubleBits, Value, ValueType};
+use annal::event::{Attribute, DoubleBits, Resource, Value, ValueType};
 use annal::query::AttributeScope;
 use annal::query::arrow::{ArrowLayout, AttributeColumn};
 use annal::storage::MemoryStorage;
@@ -198,4 +198,22 @@ fn a_layout_refuses_what_has_no_column() {
     refused(&[(AttributeScope::Event, ValueType::Int)]);
     refused(&[(AttributeScope::Span, ValueType::Empty)]);
     refused(&[(AttributeScope::Span, ValueType::Int), (AttributeScope::Span, ValueType::Bool)]);
+}
+
+#[test]
+fn what_events_share_does_not_make_a_batch_of_gigabytes() {
+    let attributes = (0..1_000).map(|i| Attribute::new(format!("key {i}"), Value::Int(i)));
+    let resource = Arc::new(Resource { attributes: attributes.collect(), ..Resource::default() });
+    let events: Vec<Event> =
+        (0..2_000).map(|i| Event { resource: resource.clone(), ..bare(i) }).collect();
+    let store = store(&[events], 0);
+    let snapshot = store.snapshot();
+    let (query, layout) = (Query::default(), layout());
+    let batches: Vec<_> =
+        snapshot.record_batches(&query, &layout).unwrap().map(|batch| batch.unwrap()).collect();
+    assert!(batches.len() > 3 && batches.iter().all(|batch| batch.num_rows() <= 524));
+    assert_eq!(from_batches(&snapshot, &query, &layout), from_scan(&snapshot, &query));
+    let unit = snapshot.plan(&query).unwrap().remove(0);
+    let whole = snapshot.scan(&unit, &query).unwrap().next().unwrap().unwrap();
+    assert_eq!(whole.record_batch(&layout).unwrap_err().kind(), ErrorKind::Limit);
 }

@@ -151,14 +151,23 @@ pub(super) fn units<S: Segment>(source: &Source<'_, S>, query: &Query) -> Result
 
 /// Scans a unit frame by frame, in order of position; see [`crate::Snapshot::scan`].
 pub struct Scan<'a> {
-    steps: Box<dyn Iterator<Item = Result<Selected>> + 'a>,
+    guard: Guard,
+    step: Box<dyn FnMut(&mut Guard) -> Option<Result<Selected>> + 'a>,
+}
+
+impl Scan<'_> {
+    /// What was left out as damaged so far, the first 100; empty unless [`Query::partial`].
+    #[must_use]
+    pub fn damage(&self) -> &[Error] {
+        &self.guard.damage
+    }
 }
 
 impl Iterator for Scan<'_> {
     type Item = Result<Selected>;
 
     fn next(&mut self) -> Option<Result<Selected>> {
-        self.steps.next()
+        (self.step)(&mut self.guard)
     }
 }
 
@@ -188,10 +197,10 @@ pub(super) fn scan<'a, S: Segment>(
     let frames: Vec<PlannedFrame> =
         plan.frames.iter().filter(|f| range.contains(&f.frame)).copied().collect();
     let mut frames = frames.into_iter();
-    let steps = std::iter::from_fn(move || {
+    let step = move |guard: &mut Guard| {
         loop {
             let frame = frames.next()?;
-            let rows = scan::frame(&plan, &frame, &mut guard, |_, rows| {
+            let rows = scan::frame(&plan, &frame, guard, |_, rows| {
                 Ok(rows.iter().map(|row| row as u32).collect::<Vec<u32>>())
             });
             match rows {
@@ -202,6 +211,6 @@ pub(super) fn scan<'a, S: Segment>(
                 Err(error) => return Some(Err(error)),
             }
         }
-    });
-    Ok(Scan { steps: Box::new(steps) })
+    };
+    Ok(Scan { guard, step: Box::new(step) })
 }

@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! 1. A batch holds the matching events of one frame, in the order of their sequence; all batches of
-//!    a layout have its schema.
+//! 1. A batch holds the matching events of one frame, in the order of their sequence, or a part of
+//!    them where their resources have very many attributes; all batches of a layout have its schema.
 //! 2. Every field of the event model has its column, named as in [`Event`](crate::Event) (`type`
 //!    for the type of event, `duration_ns`, `span_events`). Null is what a query calls `nil`. A body
 //!    that is text is the `message`, another the `body`.
@@ -38,6 +38,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
+use crate::column::Table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::ValueType;
 use crate::query::ast::AttributeScope;
@@ -115,10 +116,38 @@ impl ArrowLayout {
     }
 }
 
+/// Attributes of resources and instrumentations in one batch: where the log has them once for all
+/// events of a frame, each row of a batch has them again, at about 80 bytes each.
+const SHARED_ATTRIBUTES_MAX: usize = 1 << 19;
+
 impl Selected {
-    /// Them as a record batch, from columns alone.
+    /// Them as a record batch, from columns alone. `Limit` if their resources and instrumentations
+    /// have so many attributes that the batch would be many times as large as the frame:
+    /// [`Snapshot::record_batches`] makes several of them.
     pub fn record_batch(&self, layout: &ArrowLayout) -> Result<RecordBatch> {
+        let (rows, max) = (self.rows().len(), self.batch_rows_max());
+        if rows > max {
+            let what = format!("{rows} events of many shared attributes: at most {max} a batch");
+            return Err(Error::limit(what));
+        }
         batch::batch(layout, self)
+    }
+
+    /// Rows that one batch may have.
+    fn batch_rows_max(&self) -> usize {
+        let is_shared = |id: &&crate::column::ColumnId| {
+            let table = matches!(id.table, Table::Resources | Table::Scopes);
+            table && id.field == crate::column::Field::Attribute
+        };
+        let shared = self.view().columns().iter().filter(is_shared).count();
+        (SHARED_ATTRIBUTES_MAX / shared.max(1)).max(1)
+    }
+
+    /// The first rows alone, as many as a batch may have; what is left stays here.
+    fn split_batch(&mut self) -> Selected {
+        let rest = self.rows.split_off(self.batch_rows_max().min(self.rows.len()));
+        let rows = std::mem::replace(&mut self.rows, rest);
+        Selected { header: self.header, view: self.view.clone(), rows }
     }
 }
 
@@ -128,7 +157,8 @@ impl Snapshot {
     pub fn record_batches(&self, query: &Query, layout: &ArrowLayout) -> Result<RecordBatches<'_>> {
         let units = self.plan(query)?.into_iter();
         let (query, layout) = (query.clone(), layout.clone());
-        Ok(RecordBatches { snapshot: self, query, layout, units, scan: None })
+        let (scan, left, damage) = (None, None, Vec::new());
+        Ok(RecordBatches { snapshot: self, query, layout, units, scan, left, damage })
     }
 }
 
@@ -140,6 +170,28 @@ pub struct RecordBatches<'a> {
     layout: ArrowLayout,
     units: std::vec::IntoIter<ScanUnit>,
     scan: Option<Scan<'a>>,
+    /// Of the frame that was read last, what is in no batch yet.
+    left: Option<Selected>,
+    damage: Vec<Error>,
+}
+
+impl RecordBatches<'_> {
+    /// What was left out as damaged so far, the first 100 of each unit; empty unless
+    /// [`Query::partial`].
+    pub fn damage(&self) -> impl Iterator<Item = &Error> {
+        self.damage.iter().chain(self.scan.iter().flat_map(|scan| scan.damage()))
+    }
+
+    /// The batch of these events; `None` if they are damaged and that is tolerated.
+    fn batch(&mut self, selected: &Selected) -> Option<Result<RecordBatch>> {
+        match selected.record_batch(&self.layout) {
+            Err(error) if self.query.partial && error.kind() == ErrorKind::Corrupt => {
+                self.damage.push(error);
+                None
+            }
+            made => Some(made),
+        }
+    }
 }
 
 impl Iterator for RecordBatches<'_> {
@@ -147,11 +199,26 @@ impl Iterator for RecordBatches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(selected) = self.scan.as_mut().and_then(Iterator::next) {
-                let batch = selected.and_then(|selected| selected.record_batch(&self.layout));
-                return Some(batch.map_err(external));
+            if let Some(mut selected) = self.left.take() {
+                let first = selected.split_batch();
+                self.left = Some(selected).filter(|rest| !rest.rows().is_empty());
+                match self.batch(&first) {
+                    Some(batch) => return Some(batch.map_err(external)),
+                    None => continue,
+                }
+            }
+            match self.scan.as_mut().and_then(Iterator::next) {
+                Some(Ok(selected)) => {
+                    self.left = Some(selected);
+                    continue;
+                }
+                Some(Err(error)) => return Some(Err(external(error))),
+                None => {}
             }
             let unit = self.units.next()?;
+            if let Some(scanned) = self.scan.take() {
+                self.damage.extend(scanned.damage().iter().cloned());
+            }
             match self.snapshot.scan(&unit, &self.query) {
                 Ok(scan) => self.scan = Some(scan),
                 Err(error) => return Some(Err(external(error))),
