@@ -149,10 +149,13 @@ pub(super) fn units<S: Segment>(source: &Source<'_, S>, query: &Query) -> Result
     Ok(units)
 }
 
+/// Reads the next frame that has matching events.
+type Step<'a> = dyn FnMut(&mut Guard) -> Option<Result<Selected>> + 'a;
+
 /// Scans a unit frame by frame, in order of position; see [`crate::Snapshot::scan`].
 pub struct Scan<'a> {
     guard: Guard,
-    step: Box<dyn FnMut(&mut Guard) -> Option<Result<Selected>> + 'a>,
+    step: Box<Step<'a>>,
 }
 
 impl Scan<'_> {

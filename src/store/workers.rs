@@ -1,14 +1,23 @@
 //! Threads that help a query, so that a long scan uses more than one processor.
 //!
 //! A query asks for help and never stands in a queue for it: where all helpers are busy it works
-//! alone. So short queries are never held up behind the long ones of others; all that a query waits
-//! for is that a helper it woke has come and found nothing left. A store that is stepped by hand has
-//! no helpers at all. The threads are rayon's, started when first asked for.
+//! alone. So short queries are never held up behind the long ones of others. A query does wait until
+//! a helper that it woke has come, be it to find nothing left; where processors are busy that takes
+//! a turn of the scheduler, several milliseconds. So a helper that came late is left alone for a
+//! while. A store that is stepped by hand has no helpers at all. The threads are rayon's, started
+//! when first asked for.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
+
+use crate::time::{Clock, SystemClock};
+
+/// A helper on an idle processor is there within a tenth of this.
+const LATE_NS: u64 = 500_000;
+/// How long nobody is asked after one came late.
+const REST_NS: u64 = 100_000_000;
 
 /// The helpers of one store.
 #[derive(Debug)]
@@ -17,6 +26,9 @@ pub(crate) struct Workers {
     busy: AtomicUsize,
     /// `None` inside: the system gave no threads.
     pool: OnceLock<Option<ThreadPool>>,
+    clock: SystemClock,
+    /// Until then nobody is asked.
+    rest_until_ns: AtomicU64,
 }
 
 /// A helper that was taken; given back when it goes.
@@ -35,6 +47,8 @@ impl Workers {
             helpers: threads.saturating_sub(1),
             busy: AtomicUsize::new(0),
             pool: OnceLock::new(),
+            clock: SystemClock::new(),
+            rest_until_ns: AtomicU64::new(0),
         }
     }
 
@@ -45,6 +59,9 @@ impl Workers {
 
     /// Helpers that nobody has taken at this moment.
     pub(crate) fn idle(&self) -> usize {
+        if self.clock.monotonic_ns() < self.rest_until_ns.load(Ordering::Relaxed) {
+            return 0;
+        }
         self.helpers.saturating_sub(self.busy.load(Ordering::Relaxed))
     }
 
@@ -52,6 +69,7 @@ impl Workers {
     /// when all calls have. A panic in one of them goes on here.
     pub(crate) fn together(&self, helpers_max: usize, work: impl Fn() + Sync) {
         let mut taken = Vec::new();
+        let helpers_max = helpers_max.min(self.idle());
         while taken.len() < helpers_max
             && let Some(helper) = self.take()
         {
@@ -61,15 +79,25 @@ impl Workers {
         let Some(pool) = pool else {
             return work();
         };
+        let asked_ns = self.clock.monotonic_ns();
         pool.in_place_scope(|scope| {
             for helper in taken {
                 scope.spawn(|_| {
                     let _given_back_at_the_end = helper;
+                    self.note_arrival(asked_ns);
                     work();
                 });
             }
             work();
         });
+    }
+
+    /// A helper that was asked then is there.
+    fn note_arrival(&self, asked_ns: u64) {
+        let now = self.clock.monotonic_ns();
+        if now.saturating_sub(asked_ns) > LATE_NS {
+            self.rest_until_ns.store(now.saturating_add(REST_NS), Ordering::Relaxed);
+        }
     }
 
     fn take(&self) -> Option<Taken<'_>> {
@@ -113,6 +141,21 @@ mod tests {
         });
         assert_eq!(calls.into_inner(), 2);
         assert_eq!(workers.busy.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn after_a_helper_came_late_nobody_is_asked_for_a_while() {
+        let workers = Workers::new(2);
+        assert_eq!(workers.idle(), 1);
+        workers.note_arrival(workers.clock.monotonic_ns());
+        assert_eq!(workers.idle(), 1);
+        while workers.clock.monotonic_ns() <= LATE_NS {
+            std::thread::yield_now();
+        }
+        workers.note_arrival(0);
+        let calls = AtomicUsize::new(0);
+        workers.together(5, || add_one(&calls));
+        assert!(workers.idle() == 1 || calls.into_inner() == 1);
     }
 
     #[test]
