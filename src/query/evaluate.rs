@@ -332,10 +332,9 @@ fn spread(codes: &[u32], bits: &[u8], rows: &Selection, kernels: Kernels) -> Out
         let of = |row: usize| codes.get(row).and_then(|code| bits.get(*code as usize));
         return Outcome::of(rows, |row| of(row).copied().unwrap_or(0));
     }
-    let mut known = Selection::none(rows.rows());
     let mut absent = Selection::none(rows.rows());
     kernels.equal(codes, Texts::ABSENT, absent.words_mut());
-    known.or(rows);
+    let mut known = rows.clone();
     known.and_not(&absent);
     let rows_with = |bit: u8| {
         if count(bit) == bits.len() {

@@ -75,14 +75,7 @@ impl Guard {
 
     /// Takes over what a fork has counted.
     pub(super) fn join(&mut self, fork: &mut Guard) {
-        let (sum, more) = (&mut self.scanned, fork.scanned);
-        sum.segments += more.segments;
-        sum.segments_pruned += more.segments_pruned;
-        sum.frames += more.frames;
-        sum.frames_pruned += more.frames_pruned;
-        sum.events_read += more.events_read;
-        sum.events_matched += more.events_matched;
-        sum.bytes_read += more.bytes_read;
+        self.scanned += fork.scanned;
         self.damage.append(&mut fork.damage);
         self.damage.truncate(DAMAGE_MAX);
     }

@@ -89,6 +89,18 @@ pub struct Scanned {
     pub bytes_read: u64,
 }
 
+impl std::ops::AddAssign for Scanned {
+    fn add_assign(&mut self, more: Scanned) {
+        self.segments += more.segments;
+        self.segments_pruned += more.segments_pruned;
+        self.frames += more.frames;
+        self.frames_pruned += more.frames_pruned;
+        self.events_read += more.events_read;
+        self.events_matched += more.events_matched;
+        self.bytes_read += more.bytes_read;
+    }
+}
+
 /// Events and how they were found.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {

@@ -98,8 +98,11 @@ pub(super) fn series<S: Segment>(
     })?;
     let (mut sums, mut is_known) = (new(), vec![false; plan.segments.len()]);
     for known in known {
-        let places = known.segments.into_iter();
-        places.filter_map(|at| is_known.get_mut(at).map(|known| *known = true)).for_each(drop);
+        for at in known.segments {
+            if let Some(is_known) = is_known.get_mut(at) {
+                *is_known = true;
+            }
+        }
         known.sums.into_iter().for_each(|sum| sums.join(sum));
     }
     let add = |sums: &mut Sums, frame: &PlannedFrame, guard: &mut Guard| {

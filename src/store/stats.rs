@@ -44,7 +44,7 @@ pub struct StoreStats {
     pub compacted_events: u64,
     /// Bytes of the inputs of jobs that were finished.
     pub compaction_read_bytes: u64,
-    /// Bytes of the files that they wrote.
+    /// Bytes of the files that those jobs wrote.
     pub compaction_written_bytes: u64,
     /// Bytes of its inputs that the running job has read, about; 0 without one.
     pub compaction_job_bytes: u64,
@@ -52,7 +52,7 @@ pub struct StoreStats {
     pub compaction_job_bytes_total: u64,
     /// Bytes of files that were read to be held against their digests.
     pub scrubbed_bytes: u64,
-    /// Files of which that found something wrong, each time it did.
+    /// Files that were not what their digests say, once for each time that they were read.
     pub scrub_errors: u64,
     /// Bytes of log segments that wait for compaction, the active one included.
     pub compaction_debt_bytes: u64,

@@ -59,7 +59,7 @@ impl Workers {
 
     /// Helpers that nobody has taken at this moment.
     pub(crate) fn idle(&self) -> usize {
-        if self.clock.monotonic_ns() < self.rest_until_ns.load(Ordering::Relaxed) {
+        if self.is_resting(self.clock.monotonic_ns()) {
             return 0;
         }
         self.helpers.saturating_sub(self.busy.load(Ordering::Relaxed))
@@ -84,7 +84,7 @@ impl Workers {
             for helper in taken {
                 scope.spawn(|_| {
                     let _given_back_at_the_end = helper;
-                    self.note_arrival(asked_ns);
+                    self.note_arrival(asked_ns, self.clock.monotonic_ns());
                     work();
                 });
             }
@@ -92,11 +92,15 @@ impl Workers {
         });
     }
 
-    /// A helper that was asked then is there.
-    fn note_arrival(&self, asked_ns: u64) {
-        let now = self.clock.monotonic_ns();
-        if now.saturating_sub(asked_ns) > LATE_NS {
-            self.rest_until_ns.store(now.saturating_add(REST_NS), Ordering::Relaxed);
+    /// Whether one came late a short while ago, so that nobody is asked.
+    fn is_resting(&self, now_ns: u64) -> bool {
+        now_ns < self.rest_until_ns.load(Ordering::Relaxed)
+    }
+
+    /// A helper that was asked then is there now.
+    fn note_arrival(&self, asked_ns: u64, now_ns: u64) {
+        if now_ns.saturating_sub(asked_ns) > LATE_NS {
+            self.rest_until_ns.store(now_ns.saturating_add(REST_NS), Ordering::Relaxed);
         }
     }
 
@@ -146,16 +150,17 @@ mod tests {
     #[test]
     fn after_a_helper_came_late_nobody_is_asked_for_a_while() {
         let workers = Workers::new(2);
-        assert_eq!(workers.idle(), 1);
-        workers.note_arrival(workers.clock.monotonic_ns());
-        assert_eq!(workers.idle(), 1);
-        while workers.clock.monotonic_ns() <= LATE_NS {
-            std::thread::yield_now();
-        }
-        workers.note_arrival(0);
+        workers.note_arrival(7, 7 + LATE_NS);
+        assert!(!workers.is_resting(7 + LATE_NS), "in time");
+        let now = 8 + LATE_NS;
+        workers.note_arrival(7, now);
+        assert!(workers.is_resting(now) && workers.is_resting(now + REST_NS - 1));
+        assert!(!workers.is_resting(now + REST_NS));
+        // For good: whoever would be asked is not.
+        workers.rest_until_ns.store(u64::MAX, Ordering::Relaxed);
         let calls = AtomicUsize::new(0);
         workers.together(5, || add_one(&calls));
-        assert!(workers.idle() == 1 || calls.into_inner() == 1);
+        assert_eq!((workers.idle(), calls.into_inner()), (0, 1));
     }
 
     #[test]

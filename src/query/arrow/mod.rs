@@ -38,7 +38,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
-use crate::column::Table;
+use crate::column::{self, ColumnId, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::ValueType;
 use crate::query::ast::AttributeScope;
@@ -135,9 +135,9 @@ impl Selected {
 
     /// Rows that one batch may have.
     fn batch_rows_max(&self) -> usize {
-        let is_shared = |id: &&crate::column::ColumnId| {
+        let is_shared = |id: &&ColumnId| {
             let table = matches!(id.table, Table::Resources | Table::Scopes);
-            table && id.field == crate::column::Field::Attribute
+            table && id.field == column::Field::Attribute
         };
         let shared = self.view().columns().iter().filter(is_shared).count();
         (SHARED_ATTRIBUTES_MAX / shared.max(1)).max(1)

@@ -12,12 +12,16 @@ pub(super) struct Tally {
     pub(super) given: u64,
     /// More events match than were given.
     pub(super) truncated: bool,
-    scanned: ScannedAnswer,
+    scanned: Scanned,
 }
 
 impl Tally {
     pub(super) fn add(&mut self, scanned: &Scanned) {
-        self.add_remote(&ScannedAnswer {
+        self.scanned += *scanned;
+    }
+
+    pub(super) fn add_remote(&mut self, scanned: &ScannedAnswer) {
+        self.scanned += Scanned {
             segments: scanned.segments,
             segments_pruned: scanned.segments_pruned,
             frames: scanned.frames,
@@ -25,18 +29,7 @@ impl Tally {
             events_read: scanned.events_read,
             events_matched: scanned.events_matched,
             bytes_read: scanned.bytes_read,
-        });
-    }
-
-    pub(super) fn add_remote(&mut self, scanned: &ScannedAnswer) {
-        let s = &mut self.scanned;
-        s.segments += scanned.segments;
-        s.segments_pruned += scanned.segments_pruned;
-        s.frames += scanned.frames;
-        s.frames_pruned += scanned.frames_pruned;
-        s.events_read += scanned.events_read;
-        s.events_matched += scanned.events_matched;
-        s.bytes_read += scanned.bytes_read;
+        };
     }
 
     pub(super) fn tell(&self, elapsed_ns: u64) {
