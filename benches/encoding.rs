@@ -5,7 +5,9 @@
 
 use std::hint::black_box;
 
-use annal::column::{Encoded, Ids, Kernels, Texts, decode_presence, encode_presence};
+use annal::column::{
+    Encoded, Ids, Kernels, Texts, decode_by_type, decode_presence, encode_by_type, encode_presence,
+};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Events of a block.
@@ -143,6 +145,26 @@ fn encodings(c: &mut Criterion) {
     );
 }
 
+/// As of a method, which follows from the type but for one event in a thousand.
+fn codes_by_type(c: &mut Criterion) {
+    let distinct = |i: usize, of: usize| if i < of { i } else { noise(i) as usize % of };
+    let types = of_rows(|i| distinct(i, 60) as u16);
+    let codes = of_rows(|i| if i % 1_000 == 999 { 0 } else { types[i] / 2 });
+    let rows = of_rows(|i| i as u16);
+    let encode = || encode_by_type((&codes, 30), &rows, (&types, 60)).unwrap();
+    let bytes = encode();
+    let plain: Vec<u8> = codes.iter().map(|code| *code as u8).collect();
+    let stored = |bytes: &[u8]| zstd::bulk::compress(bytes, 3).unwrap().len();
+    println!("codes: {ROWS} bytes, {} stored; by type {}", stored(&plain), stored(&bytes));
+    let mut group = c.benchmark_group("encoding/codes by type");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    group.bench_function("encode", |b| b.iter(encode));
+    group.bench_function("decode", |b| {
+        b.iter(|| decode_by_type(black_box(&bytes), 30, (&types, 60)).unwrap())
+    });
+    group.finish();
+}
+
 fn presences(c: &mut Criterion) {
     for (name, one_in) in [("gaps", 100), ("bitmap", 3)] {
         let rows: Vec<u16> = (0..ROWS as u16)
@@ -188,5 +210,5 @@ fn selections(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, encodings, presences, selections);
+criterion_group!(benches, encodings, codes_by_type, presences, selections);
 criterion_main!(benches);

@@ -4,9 +4,11 @@
 //! Every decoder is asked: those of other encodings refuse. What one takes has as many values as were
 //! asked for, and leads back to them when it is encoded anew. Whichever of its values are picked are
 //! those of the whole; of a column that is refused, whoever picks gets values or an error. A code
-//! that is none stands for a presence.
+//! that is none stands for a presence and for codes by type; the tail's length is that of entries.
 
-use annal::column::{Encoded, Ids, Kernels, Texts, decode_presence, encode_presence};
+use annal::column::{
+    Encoded, Ids, Kernels, Texts, decode_by_type, decode_presence, encode_by_type, encode_presence,
+};
 
 /// Most values of a column: rows of a table.
 const COUNT_MAX: usize = 65_536;
@@ -63,6 +65,7 @@ pub fn encodings(data: &[u8]) {
     parents(&encoded, count);
     if encoding > PARENTS {
         presence(body, count);
+        by_type(body, count, tail_length);
     }
 }
 
@@ -139,6 +142,20 @@ fn parents(encoded: &Encoded, count: usize) {
     if count > 0 {
         let again = Encoded::parents(&values, &spans).read_parents(count, &spans);
         assert_eq!(again.expect("what was encoded decodes"), values);
+    }
+}
+
+/// Of events of some types, of which all but each third have a value.
+fn by_type(bytes: &[u8], events: usize, entries: usize) {
+    let types: Vec<u16> = (0..events).map(|row| (row * 7 % 11 % 10) as u16).collect();
+    let rows: Vec<u16> = (0..events as u32).filter(|row| row % 3 != 0).map(|r| r as u16).collect();
+    let own: Vec<u16> = rows.iter().map(|row| types[usize::from(*row)]).collect();
+    let Ok(codes) = decode_by_type(bytes, entries, (&own, 10)) else { return };
+    assert_eq!(codes.len(), rows.len());
+    let narrow: Vec<u16> = codes.iter().map(|code| *code as u16).collect();
+    if let Some(again) = encode_by_type((&narrow, entries), &rows, (&types, 10)) {
+        let again = decode_by_type(&again, entries, (&own, 10));
+        assert_eq!(again.expect("what was encoded decodes"), codes);
     }
 }
 

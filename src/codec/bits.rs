@@ -86,6 +86,37 @@ impl<'a> BitReader<'a> {
         (low | high << (64 - shift)) & mask
     }
 
+    /// Takes one value for each width, of at most 64 bits, which says how many bits it has: its
+    /// highest bit is set and not stored. Appends the values.
+    pub fn take_widths(&mut self, widths: &[u8], out: &mut Vec<u64>) {
+        // Each is read as one word, whatever its first bit is: no branch depends on a width.
+        const WORD_BITS_MAX: u8 = 64 - 7;
+        if widths.iter().max().is_some_and(|&widest| widest > WORD_BITS_MAX) {
+            out.extend(widths.iter().map(|&width| match u32::from(width).checked_sub(1) {
+                None => 0,
+                Some(below) => 1 << below | self.take(below),
+            }));
+            return;
+        }
+        let mut bit = self.bit;
+        out.extend(widths.iter().map(|&width| {
+            let below = width.saturating_sub(1);
+            let word = word_at(self.bytes, bit / 8) >> (bit % 8);
+            bit += usize::from(below);
+            word & ((1 << below) - 1) | u64::from(width > 0) << below
+        }));
+        self.bit = bit;
+    }
+
+    /// No more was taken than there is.
+    pub fn check_taken(&self) -> Result<()> {
+        if self.bit <= self.bytes.len() * 8 {
+            return Ok(());
+        }
+        let (bytes, needed) = (self.bytes.len(), self.bit.div_ceil(8));
+        Err(Error::invalid(format!("{bytes} bytes of bits where {needed} are needed")))
+    }
+
     /// Everything must have been taken, but for zero bits that fill the last byte.
     pub fn finish(mut self) -> Result<()> {
         let taken = self.bit.div_ceil(8);
@@ -133,6 +164,37 @@ mod tests {
                     assert_eq!(reader.take(width), value(i), "width {width}, value {i}");
                 }
                 reader.finish().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_say_their_width_lead_back() {
+        for widest in [1, 3, 56, 57, 58, 64] {
+            let value = |i: u64| {
+                let width = i * 7 % (widest + 1);
+                let random = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                width.checked_sub(1).map_or(0, |below| 1 << below | random & ((1 << below) - 1))
+            };
+            let values: Vec<u64> = (0..300).map(value).collect();
+            let widths: Vec<u8> = values.iter().map(|v| width_of(*v) as u8).collect();
+            assert_eq!(widths.iter().max(), Some(&(widest as u8)));
+            let (mut out, mut writer) = (Vec::new(), BitWriter::default());
+            for (&value, &width) in values.iter().zip(&widths) {
+                let below = u32::from(width.saturating_sub(1));
+                writer.put(&mut out, value & ((1 << below) - 1), below);
+            }
+            writer.finish(&mut out);
+            let (mut reader, mut read) = (BitReader::new(&out), Vec::new());
+            reader.take_widths(&widths[..100], &mut read);
+            reader.take_widths(&widths[100..], &mut read);
+            assert_eq!(read, values, "up to {widest} bits");
+            reader.check_taken().unwrap();
+            reader.finish().unwrap();
+            if let Some((_, short)) = out.split_last() {
+                let mut short = BitReader::new(short);
+                short.take_widths(&widths, &mut read);
+                assert!(short.check_taken().is_err());
             }
         }
     }

@@ -79,6 +79,13 @@ impl Chunks {
         })
     }
 
+    /// The bytes that a column takes once it is decompressed, if it is not yet.
+    pub(super) fn unopened_bytes(&self, at: usize) -> Option<usize> {
+        let is_open = self.bodies.get(at)?.get().is_some();
+        let place = self.places.get(at).filter(|place| place.body_stored < place.body_raw)?;
+        (!is_open).then_some(place.body_raw)
+    }
+
     /// The block as it is stored; the checksums of all chunks are right.
     pub(super) fn checked(&self) -> Result<&[u8]> {
         for (at, place) in self.places.iter().enumerate() {

@@ -110,12 +110,20 @@ impl<'a> Columns<'a> {
         Ok(match id.form() {
             Form::Empties => return self.dense(at),
             Form::Integers => {
-                let values = pick::integers(stored, entry.count, ranks).map_err(in_field)?;
+                let values = match stored.encoding {
+                    Encoding::DictionaryByType => self.integers_by_type(at, Some((ranks, rows))),
+                    _ => pick::integers(stored, entry.count, ranks),
+                };
+                let values = values.map_err(in_field)?;
                 self.check_range(id, &values)?;
                 Dense::Integers(values)
             }
             Form::Texts => {
-                let decoded = pick::texts(stored, entry.count, ranks).map_err(in_field)?;
+                let decoded = match stored.encoding {
+                    Encoding::TextByType => self.texts_by_type(at, Some((ranks, rows))),
+                    _ => pick::texts(stored, entry.count, ranks),
+                };
+                let decoded = decoded.map_err(in_field)?;
                 decoded.codes.iter().try_for_each(|&code| {
                     let value = decoded.value(code).unwrap_or_default();
                     check_entry(id, value).map_err(in_field)
@@ -179,7 +187,11 @@ impl<'a> Columns<'a> {
         if id.form() != Form::Integers {
             return Err(wrong_form(id, "integers"));
         }
-        integers::decode(stored, entry.count, out).map_err(|error| error.in_field(id.path()))?;
+        let decoded = match stored.encoding {
+            Encoding::DictionaryByType => self.integers_by_type(at, None).map(|all| *out = all),
+            _ => integers::decode(stored, entry.count, out),
+        };
+        decoded.map_err(|error| error.in_field(id.path()))?;
         self.check_range(id, out)
     }
 
@@ -194,7 +206,13 @@ impl<'a> Columns<'a> {
         if id.form() != Form::Integers {
             return Err(wrong_form(id, "integers"));
         }
-        let words = select::between(stored, entry.count, range, kernels);
+        let words = match stored.encoding {
+            Encoding::DictionaryByType => {
+                let all = self.integers_by_type(at, None);
+                all.map(|values| kernels.between(&values, range.low, range.high))
+            }
+            _ => select::between(stored, entry.count, range, kernels),
+        };
         words.map_err(|error| error.in_field(id.path()))
     }
 
@@ -219,9 +237,11 @@ impl<'a> Columns<'a> {
         if id.form() != Form::Texts {
             return Err(wrong_form(id, "text"));
         }
-        texts::decode(stored, entry.count, out)
-            .and_then(|()| check_entries(id, out))
-            .map_err(|error| error.in_field(id.path()))
+        let decoded = match stored.encoding {
+            Encoding::TextByType => self.texts_by_type(at, None).map(|all| *out = all),
+            _ => texts::decode(stored, entry.count, out),
+        };
+        decoded.and_then(|()| check_entries(id, out)).map_err(|error| error.in_field(id.path()))
     }
 
     /// Decodes a column of 8-byte ids.
@@ -294,9 +314,22 @@ impl<'a> Columns<'a> {
     }
 }
 
-impl Dense<'_> {
-    /// One value as an attribute or body of a type; ids are none.
+impl<'a> Dense<'a> {
+    /// One value of whatever type.
     pub(super) fn value(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'_>> {
+        match self {
+            Dense::Ids16 { values, codes } => {
+                Some(ValueRef::Bytes(values.get(*codes.get(at)? as usize)?))
+            }
+            Dense::Ids8 { values, codes } => {
+                Some(ValueRef::Bytes(values.get(*codes.get(at)? as usize)?))
+            }
+            _ => self.attribute(value_type, at),
+        }
+    }
+
+    /// One value as an attribute or body of a type; ids are none. It stays where it stands.
+    pub(super) fn attribute(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'a>> {
         Some(match (self, value_type) {
             (Dense::Empties, _) => ValueRef::Empty,
             (Dense::Integers(values), ValueType::Double) => {
@@ -307,12 +340,7 @@ impl Dense<'_> {
             (Dense::Texts(_), ValueType::String) => ValueRef::String(self.text(at)?),
             (Dense::Texts(texts), ValueType::Bytes) => ValueRef::Bytes(texts.row(at)?),
             (Dense::Texts(texts), _) => ValueRef::Nested(texts.row(at)?),
-            (Dense::Ids16 { values, codes }, _) => {
-                ValueRef::Bytes(values.get(*codes.get(at)? as usize)?)
-            }
-            (Dense::Ids8 { values, codes }, _) => {
-                ValueRef::Bytes(values.get(*codes.get(at)? as usize)?)
-            }
+            (Dense::Ids16 { .. } | Dense::Ids8 { .. }, _) => return None,
         })
     }
 
@@ -323,7 +351,7 @@ impl Dense<'_> {
         }
     }
 
-    pub(super) fn text(&self, at: usize) -> Option<&str> {
+    pub(super) fn text(&self, at: usize) -> Option<&'a str> {
         match self {
             // UTF-8 was checked when the column was decoded; here it is a slice of it.
             Dense::Texts(texts) => std::str::from_utf8(texts.row(at)?).ok(),

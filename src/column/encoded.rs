@@ -6,6 +6,7 @@
 //! are below the number of values, as readers of rows do.
 
 use crate::codec::Cursor;
+use crate::column::encoding::by_type::{self, ByType, TypesOf};
 use crate::column::encoding::{Encoding, Stored, ids, integers, pick, presence, select, texts};
 use crate::column::kernels::Kernels;
 use crate::column::view::{Bitmap, Ids, Texts};
@@ -31,7 +32,7 @@ impl Encoded {
     /// Integers, at least one.
     #[must_use]
     pub fn integers(values: &[i64]) -> Encoded {
-        Encoded::with(|body, tail| integers::encode(values, body, tail))
+        Encoded::with(|body, tail| integers::encode(values, None, body, tail))
     }
 
     /// Texts of which every row has one; codes in order of first appearance.
@@ -39,7 +40,7 @@ impl Encoded {
     pub fn texts(texts: &Texts) -> Encoded {
         let ends = texts.offsets.get(1..).unwrap_or_default();
         let source = texts::Source { bytes: &texts.bytes, ends, codes: &narrow(&texts.codes) };
-        Encoded::with(|body, _| texts::encode(source, body))
+        Encoded::with(|body, _| texts::encode(source, None, body))
     }
 
     /// Ids of which every row has one; codes in order of first appearance.
@@ -162,4 +163,29 @@ pub fn decode_presence(bytes: &[u8], rows_all: usize) -> Result<Bitmap> {
     let (bitmap, _) = presence::decode(&mut cursor, rows_all)?;
     cursor.finish()?;
     Ok(bitmap)
+}
+
+/// Codes of the values of `rows`, in order of first appearance, as they follow from the types of all
+/// events, each a code below `entries_of_types`: their bytes, or `None` if they do not follow.
+#[must_use]
+pub fn encode_by_type(
+    (codes, entries): (&[u16], usize),
+    rows: &[u16],
+    (types, entries_of_types): (&[u16], usize),
+) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let of = TypesOf { types, entries: entries_of_types, rows };
+    by_type::encode(codes, entries, of, &mut out).then_some(out)
+}
+
+/// The codes again, from all of the bytes; `types` are those of the rows with a value.
+pub fn decode_by_type(
+    bytes: &[u8],
+    entries: usize,
+    (types, entries_of_types): (&[u16], usize),
+) -> Result<Vec<u32>> {
+    let mut cursor = Cursor::new(bytes);
+    let by_type = ByType::read(&mut cursor, entries_of_types, entries, types.len())?;
+    cursor.finish()?;
+    by_type.all_codes(&cursor, entries, types.iter().map(|code| u32::from(*code)))
 }

@@ -1,10 +1,12 @@
 //! Columns back into whole events: each column is decoded once and poured into the rows asked for.
-//! Of few rows among many only their values are decoded.
+//! Of few rows among many only their values are decoded. Attributes, of which there are the most,
+//! stay where they stand ([`Rows`]) until somebody wants events of their own.
 
 use std::sync::Arc;
 
 use crate::column::Bitmap;
 use crate::column::decode::{Columns, Dense};
+use crate::column::rows::{Placed, Rows};
 use crate::column::schema::{ColumnId, Field, Table, marks};
 use crate::error::{Error, Result};
 use crate::event::{
@@ -14,33 +16,34 @@ use crate::event::{
 use crate::format::frame::FrameHeader;
 use crate::time::Timestamp;
 
-/// Whole events, in the order of `rows`, which must ascend.
-pub(super) fn events(
-    columns: Columns<'_>,
+/// The events of `rows`, in their order, which must ascend.
+pub(super) fn rows<'a>(
+    columns: Columns<'a>,
     header: &FrameHeader,
     rows: &[u32],
-) -> Result<Vec<Event>> {
+) -> Result<Rows<'a>> {
     let total = columns.directory.rows.get(Table::Events as usize).copied().unwrap_or(0);
     let ascending = rows.is_sorted_by(|a, b| a < b);
     if !ascending || rows.last().is_some_and(|&row| row as usize >= total) {
         return Err(Error::invalid("rows asked for out of order or beyond the batch"));
     }
     let resource = Arc::new(Resource::default());
-    let attributes = columns.directory.range(Table::Events, Field::Attribute).len();
-    let attributes = attributes.min(ATTRIBUTES_USUAL);
     let mut events: Vec<Event> = rows
         .iter()
         .map(|&row| Event {
             sequence: header.first_sequence.saturating_add(u64::from(row)),
             received: header.received,
             resource: Arc::clone(&resource),
-            attributes: Vec::with_capacity(attributes),
             ..Event::default()
         })
         .collect();
+    let mut attributes = Vec::with_capacity(rows.len() * ATTRIBUTES_USUAL);
     let mut owners = Owners { resources: vec![0; rows.len()], scopes: vec![None; rows.len()] };
     pour(columns, Table::Events, rows, |id, item, dense, at| {
-        if let Some(event) = events.get_mut(item) {
+        if id.field == Field::Attribute {
+            let value = dense.attribute(id.value_type, at);
+            attributes.extend(value.map(|value| Placed { item, key: &id.key, value }));
+        } else if let Some(event) = events.get_mut(item) {
             set_event(event, &mut owners, item, id, dense, at);
         }
     })?;
@@ -58,7 +61,7 @@ pub(super) fn events(
             event.events.push(span_event);
         }
     }
-    Ok(events)
+    Ok(Rows::new(events, &attributes))
 }
 
 /// Which resource and scope each event belongs to.
@@ -68,17 +71,17 @@ struct Owners {
 }
 
 /// Most events have no more attributes than this; room for them is made at once.
-const ATTRIBUTES_USUAL: usize = 16;
+const ATTRIBUTES_USUAL: usize = 14;
 /// Rows are few if there are so many times more: then picking beats decoding.
 const FEW: usize = 4;
 
 /// Calls back for each value of the rows, column by column: (column, index into `rows`, values,
 /// index into the values).
-fn pour(
-    columns: Columns<'_>,
+fn pour<'a>(
+    columns: Columns<'a>,
     table: Table,
     rows: &[u32],
-    mut set: impl FnMut(&ColumnId, usize, &Dense<'_>, usize),
+    mut set: impl FnMut(&'a ColumnId, usize, &Dense<'a>, usize),
 ) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -138,7 +141,7 @@ fn ranked(present: &Bitmap, rows: &[u32]) -> Ranked {
 }
 
 fn attribute(id: &ColumnId, dense: &Dense<'_>, at: usize) -> Option<Attribute> {
-    let value = dense.value(id.value_type, at)?;
+    let value = dense.attribute(id.value_type, at)?;
     Some(Attribute { key: id.key.clone(), value: value.to_value() })
 }
 
@@ -163,7 +166,6 @@ fn set_event(
     at: usize,
 ) {
     match id.field {
-        Field::Attribute => event.attributes.extend(attribute(id, dense, at)),
         Field::Resource => owners.resources[item] = count(dense, at),
         Field::Scope => owners.scopes[item] = Some(count(dense, at)),
         Field::Time => event.time = Timestamp(dense.integer(at).unwrap_or(0)),
@@ -202,7 +204,12 @@ fn set_event(
                 u16::try_from(count(dense, at)).unwrap_or(0);
         }
         Field::Received => event.received = Timestamp(dense.integer(at).unwrap_or(0)),
-        Field::Source | Field::SchemaUrl | Field::Name | Field::Version | Field::Owner => {}
+        Field::Attribute
+        | Field::Source
+        | Field::SchemaUrl
+        | Field::Name
+        | Field::Version
+        | Field::Owner => {}
     }
 }
 

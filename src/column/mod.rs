@@ -9,6 +9,7 @@
 mod batch;
 mod buffer;
 mod builder;
+mod by_type;
 mod chunk;
 mod compress;
 mod decode;
@@ -20,6 +21,7 @@ mod kernels;
 mod materialise;
 mod meter;
 mod payload;
+mod rows;
 mod schema;
 mod spare;
 mod validate;
@@ -30,10 +32,11 @@ pub use builder::{
     BATCH_FIELD, BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields,
     SpanEventFields, check_time,
 };
-pub use encoded::{Encoded, decode_presence, encode_presence};
+pub use encoded::{Encoded, decode_by_type, decode_presence, encode_by_type, encode_presence};
 pub use examine::examine;
 pub use gather::{Block, Gather, SeriesTotals};
 pub use kernels::Kernels;
 pub(crate) use meter::Meter;
+pub use rows::{EventRow, Rows};
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

@@ -99,6 +99,10 @@ impl Directory {
                 return Err(c.error("columns out of order or twice").in_field(id.path()));
             }
             let (entry, length) = decode_entry(&mut c, &id, &rows, &presences)?;
+            if entry.encoding.is_of_blocks() {
+                let what = format!("encoding {} outside a block", entry.encoding.name());
+                return Err(c.error(what).in_field(id.path()));
+            }
             ids.push(id);
             entries.push(entry);
             lengths.push(length);

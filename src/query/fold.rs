@@ -59,14 +59,14 @@ pub(super) fn fold<P: Sync, A: Send>(
 }
 
 /// What becomes of each piece, in their order.
-pub(super) fn map<P: Sync, T: Send>(
+pub(super) fn map<'p, P: Sync, T: Send>(
     workers: Option<&Workers>,
-    pieces: &[P],
+    pieces: &'p [P],
     guard: &mut Guard,
-    make: impl Fn(&P, &mut Guard) -> Result<T> + Sync,
+    make: impl Fn(&'p P, &mut Guard) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let numbered: Vec<(usize, &P)> = pieces.iter().enumerate().collect();
-    let add = |made: &mut Vec<(usize, T)>, (at, piece): &(usize, &P), guard: &mut Guard| {
+    let numbered: Vec<(usize, &'p P)> = pieces.iter().enumerate().collect();
+    let add = |made: &mut Vec<(usize, T)>, (at, piece): &(usize, &'p P), guard: &mut Guard| {
         made.push((*at, make(piece, guard)?));
         Ok(())
     };

@@ -1,6 +1,7 @@
 //! What an event weighs in an answer: roughly the bytes of its JSON.
 
-use crate::event::{Attribute, Event, Value};
+use crate::column::EventRow;
+use crate::event::{Attribute, Event, ValueRef};
 
 /// Names, braces, ids and numbers of an event without attributes: no event weighs less.
 pub(super) const FIXED_BYTES: usize = 256;
@@ -19,7 +20,7 @@ pub(super) fn event_bytes(event: &Event) -> usize {
         + event.status_message.len()
         + event.trace_state.len()
         + event.severity_text.len()
-        + event.body.as_ref().map_or(0, value_bytes)
+        + event.body.as_ref().map_or(0, |body| value_bytes(body.as_ref()))
         + attributes_bytes(&event.attributes)
         + attributes_bytes(&event.resource.attributes)
         + scope
@@ -27,14 +28,24 @@ pub(super) fn event_bytes(event: &Event) -> usize {
         + inner
 }
 
-fn attributes_bytes(attributes: &[Attribute]) -> usize {
-    attributes.iter().map(|a| PUNCTUATION_BYTES + a.key.len() + value_bytes(&a.value)).sum()
+/// As [`event_bytes`], of an event that is read where it stands.
+pub(super) fn row_bytes(row: &EventRow<'_>) -> usize {
+    let own = row.attributes.iter().map(|(key, value)| attribute_bytes(key, *value));
+    event_bytes(row.event) + own.sum::<usize>()
 }
 
-fn value_bytes(value: &Value) -> usize {
+fn attributes_bytes(attributes: &[Attribute]) -> usize {
+    attributes.iter().map(|a| attribute_bytes(&a.key, a.value.as_ref())).sum()
+}
+
+fn attribute_bytes(key: &str, value: ValueRef<'_>) -> usize {
+    PUNCTUATION_BYTES + key.len() + value_bytes(value)
+}
+
+fn value_bytes(value: ValueRef<'_>) -> usize {
     match value {
-        Value::String(text) => text.len(),
-        Value::Bytes(bytes) | Value::Nested(bytes) => bytes.len() * 2,
+        ValueRef::String(text) => text.len(),
+        ValueRef::Bytes(bytes) | ValueRef::Nested(bytes) => bytes.len() * 2,
         _ => 8,
     }
 }

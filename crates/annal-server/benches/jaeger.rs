@@ -1,4 +1,4 @@
-//! Traces as Jaeger's JSON: from events to bytes, and from a store to bytes.
+//! Traces as Jaeger's JSON: from a store to events, to rows read where they stand, and to bytes.
 //!
 //! 20 traces of 45 spans with a dozen attributes each: what a search for whole traces answers.
 #![allow(missing_docs, reason = "criterion's macros")]
@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use annal::column::EventRow;
 use annal::event::{Attribute, Event, Kind, Resource, Signal, Value};
 use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
@@ -76,20 +77,26 @@ fn traces(c: &mut Criterion) {
     let store = store();
     let snapshot = store.snapshot();
     let ids: Vec<TraceId> = (0..TRACES).map(trace_id).collect();
-    let events = snapshot.traces(&ids, &Query::default()).expect("events").traces;
-    let write = |events: &[Vec<Event>]| {
+    let query = Query::default();
+    let write = |traces: &[Vec<EventRow<'_>>]| {
         let mut out = Vec::new();
-        ids.iter().zip(events).for_each(|(id, events)| write_trace(&mut out, *id, events));
+        ids.iter().zip(traces).for_each(|(id, events)| write_trace(&mut out, *id, events));
         out
     };
     let mut group = c.benchmark_group("jaeger");
     group.throughput(Throughput::Elements(TRACES * SPANS));
-    group.bench_function("events to json", |b| b.iter(|| write(black_box(&events))));
+    let in_place = snapshot.with_traces(&ids, &query, |found| {
+        group.bench_function("rows to json", |b| b.iter(|| write(black_box(&found.traces))));
+    });
+    in_place.expect("events");
     group.bench_function("store to events", |b| {
-        b.iter(|| snapshot.traces(&ids, &Query::default()).expect("events"));
+        b.iter(|| snapshot.traces(&ids, &query).expect("events"));
+    });
+    group.bench_function("store to rows", |b| {
+        b.iter(|| snapshot.with_traces(&ids, &query, |found| found.traces.len()).expect("rows"));
     });
     group.bench_function("store to json", |b| {
-        b.iter(|| write(&snapshot.traces(&ids, &Query::default()).expect("events").traces));
+        b.iter(|| snapshot.with_traces(&ids, &query, |found| write(&found.traces)).expect("rows"));
     });
     group.finish();
 }

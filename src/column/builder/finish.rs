@@ -118,7 +118,7 @@ impl BatchBuilder {
                 (Some(parents), Some(spans)) => {
                     ids::encode_references(parents, spans, references, raw, tails)
                 }
-                _ => column.encode(raw, tails),
+                _ => column.encode(None, raw, tails),
             };
             places[encoding.place()].extend_from_slice(raw);
             let lengths = (raw.len(), tails.len() - tail);

@@ -29,14 +29,14 @@ pub(super) fn encode(codes: &[u16], entries: usize, out: &mut Vec<u8>) {
 }
 
 /// Codes where they stand.
-pub(super) struct Bytes<'a> {
+pub(crate) struct Bytes<'a> {
     low: &'a [u8],
     high: &'a [u8],
 }
 
 impl Bytes<'_> {
     /// The code at a rank.
-    pub(super) fn get(&self, rank: u32) -> u32 {
+    pub(crate) fn get(&self, rank: u32) -> u32 {
         let byte = |of: &[u8]| of.get(rank as usize).map_or(0, |&byte| u32::from(byte));
         byte(self.low) | byte(self.high) << 8
     }
@@ -103,8 +103,13 @@ pub(super) fn decode(
             out.extend(low.iter().zip(high).map(|(&l, &h)| u32::from(l) | u32::from(h) << 8));
         }
     }
+    check_order(cursor, out.get(start..).unwrap_or_default(), entries)
+}
+
+/// Whether codes are in order of first appearance and every entry is used.
+pub(super) fn check_order(cursor: &Cursor<'_>, codes: &[u32], entries: usize) -> Result<()> {
     let mut next = 0;
-    for &code in out.get(start..).unwrap_or_default() {
+    for &code in codes {
         if code > next {
             return Err(cursor.error(format!("code {code} appears before code {next}")));
         }

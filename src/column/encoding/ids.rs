@@ -122,7 +122,7 @@ pub(crate) fn encode_references(
         return Encoding::IdPlain;
     }
     let (start, tail_start) = (body.len(), tail.len());
-    let encoding = integers::encode(distances, body, tail);
+    let encoding = integers::encode(distances, None, body, tail);
     // What describes the distances goes in front of them.
     let mut head = vec![encoding as u8];
     put_varint(&mut head, (tail.len() - tail_start) as u64);

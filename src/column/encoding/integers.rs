@@ -7,6 +7,7 @@
 //! | delta | first value (zigzag varint), then the differences as packed | as packed |
 //! | dictionary | number of entries (varint), entries (zigzag varints), codes | |
 //! | runs | pairs of value (zigzag varint) and length (varint) until all rows have one | |
+//! | dictionary by type | number of entries, entries as in a dictionary, codes by type | |
 //! | widths | for each value the number of bits of its zigzag (1 byte) | the bits below the highest one |
 //! | delta widths | first value (zigzag varint), then the differences as widths | as widths |
 //!
@@ -15,6 +16,7 @@
 //! than packing miniblocks on the traces we measured.
 
 use crate::codec::{BitReader, BitWriter, Cursor, put_varint, unzigzag, width_of, zigzag};
+use crate::column::encoding::by_type::{self, TypesOf};
 use crate::column::encoding::{Encoding, Stored, codes};
 use crate::error::{Error, Result};
 
@@ -31,7 +33,13 @@ pub(crate) const VALUE_BYTES_MAX: usize = 9;
 pub(crate) const HEAD_BYTES_MAX: usize = 48;
 
 /// Appends body and tail for these values, of which there is at least one; says in which encoding.
-pub(crate) fn encode(values: &[i64], body: &mut Vec<u8>, tail: &mut Vec<u8>) -> Encoding {
+/// `types` if codes may be stored by type.
+pub(crate) fn encode(
+    values: &[i64],
+    types: Option<TypesOf<'_>>,
+    body: &mut Vec<u8>,
+    tail: &mut Vec<u8>,
+) -> Encoding {
     let first = values.first().copied().unwrap_or(0);
     let runs = 1 + values.iter().zip(values.iter().skip(1)).filter(|(a, b)| a != b).count();
     if runs == 1 {
@@ -42,8 +50,8 @@ pub(crate) fn encode(values: &[i64], body: &mut Vec<u8>, tail: &mut Vec<u8>) -> 
         encode_runs(values, body);
         return Encoding::Runs;
     }
-    if encode_dictionary(values, body) {
-        return Encoding::Dictionary;
+    if let Some(encoding) = encode_dictionary(values, types, body) {
+        return encoding;
     }
     let differences = || {
         let pairs = values.iter().zip(values.iter().skip(1));
@@ -80,18 +88,7 @@ pub(crate) fn decode(stored: Stored<'_>, count: usize, out: &mut Vec<i64>) -> Re
         Encoding::Packed => take_packed(&mut cursor, &mut bits, count, out)?,
         Encoding::Widths => take_widths(&mut cursor, &mut bits, count, out)?,
         Encoding::Delta | Encoding::DeltaWidths => {
-            out.push(unzigzag(cursor.varint()?));
-            match stored.encoding {
-                Encoding::Delta => {
-                    take_packed(&mut cursor, &mut bits, count.saturating_sub(1), out)?
-                }
-                _ => take_widths(&mut cursor, &mut bits, count.saturating_sub(1), out)?,
-            }
-            let mut before = 0i64;
-            for value in out.iter_mut() {
-                before = before.wrapping_add(*value);
-                *value = before;
-            }
+            take_sums(stored.encoding, &mut cursor, &mut bits, count, out)?;
         }
         Encoding::Dictionary => take_dictionary(&mut cursor, count, out)?,
         Encoding::Runs => take_runs(&mut cursor, count, out)?,
@@ -102,6 +99,41 @@ pub(crate) fn decode(stored: Stored<'_>, count: usize, out: &mut Vec<i64>) -> Re
     }
     bits.finish()?;
     cursor.finish()
+}
+
+/// The first values of a column of differences, as many as `first` of the `count` that it has.
+pub(super) fn decode_first(stored: Stored<'_>, count: usize, first: usize) -> Result<Vec<i64>> {
+    let (mut cursor, mut bits) = (Cursor::new(stored.body), BitReader::new(stored.tail));
+    let mut out = Vec::new();
+    match stored.encoding {
+        // Their widths stand before all else, so those of the first need not be looked for.
+        Encoding::DeltaWidths => {
+            take_sums(stored.encoding, &mut cursor, &mut bits, first.min(count), &mut out)?;
+            bits.check_taken()?;
+        }
+        _ => decode(stored, count, &mut out)?,
+    }
+    Ok(out)
+}
+
+fn take_sums(
+    encoding: Encoding,
+    cursor: &mut Cursor<'_>,
+    bits: &mut BitReader<'_>,
+    count: usize,
+    out: &mut Vec<i64>,
+) -> Result<()> {
+    out.push(unzigzag(cursor.varint()?));
+    match encoding {
+        Encoding::Delta => take_packed(cursor, bits, count.saturating_sub(1), out)?,
+        _ => take_widths(cursor, bits, count.saturating_sub(1), out)?,
+    }
+    let mut before = 0i64;
+    for value in out.iter_mut() {
+        before = before.wrapping_add(*value);
+        *value = before;
+    }
+    Ok(())
 }
 
 /// Calls back with each miniblock's values, minimum and width.
@@ -210,18 +242,21 @@ fn take_widths(
     out: &mut Vec<i64>,
 ) -> Result<()> {
     let widths = cursor.take(count)?;
-    if let Some(wide) = widths.iter().find(|&&width| width > 64) {
+    if let Some(wide) = widths.iter().max().filter(|&&widest| widest > 64) {
         return Err(cursor.error(format!("integers of {wide} bits")));
     }
-    out.extend(widths.iter().map(|&width| match width.checked_sub(1) {
-        None => 0,
-        Some(below) => unzigzag(1 << below | bits.take(u32::from(below))),
-    }));
+    let mut values = Vec::with_capacity(count);
+    bits.take_widths(widths, &mut values);
+    out.extend(values.iter().map(|&value| unzigzag(value)));
     Ok(())
 }
 
 /// Appends a dictionary if there are few distinct values; else nothing.
-fn encode_dictionary(values: &[i64], body: &mut Vec<u8>) -> bool {
+fn encode_dictionary(
+    values: &[i64],
+    types: Option<TypesOf<'_>>,
+    body: &mut Vec<u8>,
+) -> Option<Encoding> {
     // A power of two, twice the entries: linear probing stays short.
     const SLOTS: usize = 2 * ENTRIES_MAX;
     let mut slots = [0u16; SLOTS];
@@ -238,7 +273,7 @@ fn encode_dictionary(values: &[i64], body: &mut Vec<u8>) -> bool {
                 None => {
                     let code = entries.len();
                     if code >= ENTRIES_MAX || code > 16 && code * 2 > row_codes.len() {
-                        return false;
+                        return None;
                     }
                     entries.push(value);
                     slots[slot] = code as u16 + 1;
@@ -249,19 +284,27 @@ fn encode_dictionary(values: &[i64], body: &mut Vec<u8>) -> bool {
         row_codes.push(code);
     }
     if entries.len() * 2 > values.len() {
-        return false;
+        return None;
     }
     put_varint(body, entries.len() as u64);
     entries.iter().for_each(|&entry| put_varint(body, zigzag(entry)));
+    if types.is_some_and(|types| by_type::encode(&row_codes, entries.len(), types, body)) {
+        return Some(Encoding::DictionaryByType);
+    }
     codes::encode(&row_codes, entries.len(), body);
-    true
+    Some(Encoding::Dictionary)
+}
+
+/// The entries of a dictionary of `count` values.
+pub(crate) fn take_entries(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<i64>> {
+    let entries = cursor.length(ENTRIES_MAX.min(count), "entries of a dictionary")?;
+    (0..entries).map(|_| cursor.varint().map(unzigzag)).collect()
 }
 
 fn take_dictionary(cursor: &mut Cursor<'_>, count: usize, out: &mut Vec<i64>) -> Result<()> {
-    let entries = cursor.length(ENTRIES_MAX.min(count), "entries of a dictionary")?;
-    let values = (0..entries).map(|_| cursor.varint().map(unzigzag)).collect::<Result<Vec<_>>>()?;
+    let values = take_entries(cursor, count)?;
     let mut row_codes = Vec::with_capacity(count);
-    codes::decode(cursor, count, entries, &mut row_codes)?;
+    codes::decode(cursor, count, values.len(), &mut row_codes)?;
     out.extend(row_codes.iter().filter_map(|&code| values.get(code as usize)));
     Ok(())
 }
@@ -292,7 +335,7 @@ mod tests {
 
     fn round_trip(values: &[i64]) -> (Encoding, usize) {
         let (mut body, mut tail) = (Vec::new(), Vec::new());
-        let encoding = encode(values, &mut body, &mut tail);
+        let encoding = encode(values, None, &mut body, &mut tail);
         let bytes = body.len() + tail.len();
         assert!(bytes <= HEAD_BYTES_MAX + values.len() * VALUE_BYTES_MAX, "{bytes} bytes");
         let stored = Stored { encoding, body: &body, tail: &tail };

@@ -10,6 +10,7 @@
 //! equal bytes. The discriminants of [`Encoding`] are the codes on disk, for ever. See
 //! `storage-format.md`, "Payload".
 
+pub(crate) mod by_type;
 pub(crate) mod ids;
 pub(crate) mod integers;
 pub(crate) mod pick;
@@ -39,10 +40,14 @@ pub(crate) enum Encoding {
     Widths = 6,
     /// Integers: the first, then differences as widths.
     DeltaWidths = 7,
+    /// Integers, in blocks: few distinct ones and a code per type.
+    DictionaryByType = 8,
     /// Text: distinct values and a code per row.
     TextDictionary = 16,
     /// Text: lengths and bytes of each row.
     TextPlain = 17,
+    /// Text, in blocks: distinct values and a code per type.
+    TextByType = 18,
     /// Ids: distinct ones and a code per row.
     IdDictionary = 24,
     /// Ids: one after another.
@@ -63,8 +68,10 @@ impl Encoding {
             5 => Encoding::Runs,
             6 => Encoding::Widths,
             7 => Encoding::DeltaWidths,
+            8 => Encoding::DictionaryByType,
             16 => Encoding::TextDictionary,
             17 => Encoding::TextPlain,
+            18 => Encoding::TextByType,
             24 => Encoding::IdDictionary,
             25 => Encoding::IdPlain,
             26 => Encoding::IdReference,
@@ -83,12 +90,19 @@ impl Encoding {
             Encoding::Runs => "runs",
             Encoding::Widths => "widths",
             Encoding::DeltaWidths => "delta widths",
+            Encoding::DictionaryByType => "dictionary by type",
             Encoding::TextDictionary => "text dictionary",
             Encoding::TextPlain => "text plain",
+            Encoding::TextByType => "text by type",
             Encoding::IdDictionary => "id dictionary",
             Encoding::IdPlain => "id plain",
             Encoding::IdReference => "id reference",
         }
+    }
+
+    /// Whether only blocks may have it: finding out costs time that producers do not have.
+    pub(crate) fn is_of_blocks(self) -> bool {
+        matches!(self, Encoding::DictionaryByType | Encoding::TextByType)
     }
 
     /// Where in the payload its bodies stand: those that are mostly small numbers without order stand

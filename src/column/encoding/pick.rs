@@ -6,7 +6,7 @@
 //! over, or out of order, is for those to check that decode a column as a whole.
 
 use crate::codec::{BitReader, Cursor, unzigzag};
-use crate::column::encoding::integers::{self, ENTRIES_MAX, MINIBLOCK};
+use crate::column::encoding::integers::{self, MINIBLOCK};
 use crate::column::encoding::texts::{self, Decoded};
 use crate::column::encoding::{Encoding, Stored, codes, ids};
 use crate::error::{Error, Result};
@@ -19,17 +19,15 @@ pub(crate) fn integers(stored: Stored<'_>, count: usize, ranks: &[u32]) -> Resul
         Encoding::Packed => packed(&mut cursor, stored.tail, count, ranks),
         Encoding::Widths => widths(&mut cursor, stored.tail, count, ranks),
         Encoding::Dictionary => {
-            let entries = cursor.length(ENTRIES_MAX.min(count), "entries of a dictionary")?;
-            let value = |_| cursor.varint().map(unzigzag);
-            let values = (0..entries).map(value).collect::<Result<Vec<_>>>()?;
-            let codes = codes::pick(&mut cursor, count, entries, ranks)?;
+            let values = integers::take_entries(&mut cursor, count)?;
+            let codes = codes::pick(&mut cursor, count, values.len(), ranks)?;
             Ok(codes.iter().filter_map(|&code| values.get(code as usize).copied()).collect())
         }
         Encoding::Runs => runs(&mut cursor, count, ranks),
         // Each value is a sum over those before it.
         _ => {
-            let mut all = Vec::new();
-            integers::decode(stored, count, &mut all)?;
+            let first = ranks.last().map_or(0, |&last| last as usize + 1);
+            let all = integers::decode_first(stored, count, first)?;
             Ok(ranks.iter().filter_map(|&rank| all.get(rank as usize).copied()).collect())
         }
     }
@@ -114,7 +112,8 @@ pub(crate) fn texts<'a>(stored: Stored<'a>, count: usize, ranks: &[u32]) -> Resu
     let (mut cursor, entries) = texts::decode_entries(stored, count, &mut decoded)?;
     decoded.codes = match stored.encoding {
         Encoding::TextPlain => ranks.to_vec(),
-        _ => codes::pick(&mut cursor, count, entries, ranks)?,
+        Encoding::TextDictionary => codes::pick(&mut cursor, count, entries, ranks)?,
+        other => return Err(Error::invalid(format!("text in encoding {}", other.name()))),
     };
     Ok(decoded)
 }
@@ -240,7 +239,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for values in columns {
             let (mut body, mut tail) = (Vec::new(), Vec::new());
-            let encoding = integers::encode(&values, &mut body, &mut tail);
+            let encoding = integers::encode(&values, None, &mut body, &mut tail);
             seen.insert(encoding);
             let stored = Stored { encoding, body: &body, tail: &tail };
             let ranks = ranks(values.len());
@@ -263,7 +262,7 @@ mod tests {
             let row_codes: Vec<u16> = (0..1_000).map(|row| row % distinct).collect();
             let mut body = Vec::new();
             let source = texts::Source { bytes: &bytes, ends: &ends, codes: &row_codes };
-            let encoding = texts::encode(source, &mut body);
+            let encoding = texts::encode(source, None, &mut body);
             let stored = Stored { encoding, body: &body, tail: &[] };
             let ranks = ranks(1_000);
             let picked = texts(stored, 1_000, &ranks).unwrap();

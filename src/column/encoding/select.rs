@@ -258,7 +258,7 @@ mod tests {
             ];
             for values in columns {
                 let (mut body, mut tail) = (Vec::new(), Vec::new());
-                let encoding = integers::encode(&values, &mut body, &mut tail);
+                let encoding = integers::encode(&values, None, &mut body, &mut tail);
                 let stored = Stored { encoding, body: &body, tail: &tail };
                 let some = values.iter().step_by(count.div_ceil(5)).copied();
                 let ends: Vec<i64> = EXTREMES.into_iter().chain(some).collect();

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | dictionary | number of entries (varint), their lengths (varints), their bytes, codes |
 //! | plain | the length of each row (varints), their bytes |
+//! | by type | number of entries, their lengths, their bytes as in a dictionary, codes by type |
 
 use crate::codec::{Cursor, put_varint};
+use crate::column::encoding::by_type::{self, TypesOf};
 use crate::column::encoding::{Encoding, Stored, codes};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -34,8 +36,12 @@ pub(crate) struct Decoded<'a> {
     pub(crate) codes: Vec<u32>,
 }
 
-/// Appends a body and says in which encoding.
-pub(crate) fn encode(source: Source<'_>, out: &mut Vec<u8>) -> Encoding {
+/// Appends a body and says in which encoding; `types` if codes may be stored by type.
+pub(crate) fn encode(
+    source: Source<'_>,
+    types: Option<TypesOf<'_>>,
+    out: &mut Vec<u8>,
+) -> Encoding {
     let plain = source.ends.len() == source.codes.len() && source.ends.len() > 1;
     if !plain {
         put_varint(out, source.ends.len() as u64);
@@ -49,24 +55,41 @@ pub(crate) fn encode(source: Source<'_>, out: &mut Vec<u8>) -> Encoding {
     if plain {
         return Encoding::TextPlain;
     }
-    codes::encode(source.codes, source.ends.len(), out);
+    let entries = source.ends.len();
+    if types.is_some_and(|types| by_type::encode(source.codes, entries, types, out)) {
+        return Encoding::TextByType;
+    }
+    codes::encode(source.codes, entries, out);
     Encoding::TextDictionary
 }
 
-/// Reads a body of `count` rows.
+/// Reads a body of `count` rows that stands for itself.
 pub(crate) fn decode<'a>(stored: Stored<'a>, count: usize, out: &mut Decoded<'a>) -> Result<()> {
     out.codes.clear();
     let (mut cursor, entries) = decode_entries(stored, count, out)?;
-    if stored.encoding == Encoding::TextPlain {
-        out.codes.extend(0..count as u32);
-    } else {
-        codes::decode(&mut cursor, count, entries, &mut out.codes)?;
+    match stored.encoding {
+        Encoding::TextPlain => out.codes.extend(0..count as u32),
+        Encoding::TextDictionary => codes::decode(&mut cursor, count, entries, &mut out.codes)?,
+        other => return Err(Error::invalid(format!("text in encoding {}", other.name()))),
     }
     cursor.finish()
 }
 
+/// The codes of all `count` rows where they stand, and the number of entries.
+pub(crate) fn stored_codes<'a>(
+    stored: Stored<'a>,
+    count: usize,
+) -> Result<(codes::Bytes<'a>, usize)> {
+    if stored.encoding != Encoding::TextDictionary {
+        let name = stored.encoding.name();
+        return Err(Error::invalid(format!("codes refer to text in encoding {name}")));
+    }
+    let (mut cursor, entries) = decode_entries(stored, count, &mut Decoded::default())?;
+    Ok((codes::bytes(&mut cursor, count, entries)?, entries))
+}
+
 /// Reads the entries; gives what stands behind them, and their number.
-pub(super) fn decode_entries<'a>(
+pub(crate) fn decode_entries<'a>(
     stored: Stored<'a>,
     count: usize,
     out: &mut Decoded<'a>,
@@ -74,7 +97,9 @@ pub(super) fn decode_entries<'a>(
     let mut cursor = Cursor::new(stored.body);
     out.offsets.clear();
     let entries = match stored.encoding {
-        Encoding::TextDictionary => cursor.length(count, "entries of a dictionary")?,
+        Encoding::TextDictionary | Encoding::TextByType => {
+            cursor.length(count, "entries of a dictionary")?
+        }
         Encoding::TextPlain => count,
         other => return Err(Error::invalid(format!("text in encoding {}", other.name()))),
     };
@@ -92,16 +117,16 @@ pub(super) fn decode_entries<'a>(
     Ok((cursor, entries))
 }
 
-impl Decoded<'_> {
+impl<'a> Decoded<'a> {
     /// The value behind a code.
-    pub(crate) fn value(&self, code: u32) -> Option<&[u8]> {
+    pub(crate) fn value(&self, code: u32) -> Option<&'a [u8]> {
         let start = *self.offsets.get(code as usize)? as usize;
         let end = *self.offsets.get(code as usize + 1)? as usize;
         self.bytes.get(start..end)
     }
 
     /// The value of a row.
-    pub(crate) fn row(&self, row: usize) -> Option<&[u8]> {
+    pub(crate) fn row(&self, row: usize) -> Option<&'a [u8]> {
         self.value(*self.codes.get(row)?)
     }
 }

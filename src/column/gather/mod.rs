@@ -28,6 +28,7 @@ use crate::column::buffer::{Cell, ColumnBuffer, Values, find_presence};
 use crate::column::chunk::ChunkWriter;
 use crate::column::compress::Compressor;
 use crate::column::decode::{Columns, Dense};
+use crate::column::encoding::by_type::TypesOf;
 use crate::column::encoding::{ids, presence};
 use crate::column::payload;
 use crate::column::schema::{ColumnId, EXPANDED_VALUE_BYTES, Field, Form, Table};
@@ -440,10 +441,14 @@ impl Gather {
         let spans = self.columns.iter().position(|c| {
             (c.id.table, c.id.field) == (Table::Events, Field::SpanId) && !c.rows.is_empty()
         });
+        let types = self.columns.iter().position(|c| {
+            (c.id.table, c.id.field) == (Table::Events, Field::Type) && !c.rows.is_empty()
+        });
         let Gather { columns, rows, chunks, compressor, references, .. } = self;
         let compressor = compressor.get_or_insert_with(Compressor::new);
         let (mut known, mut distinct, mut presences) = (HashTable::new(), 0, Vec::new());
         let (mut body, mut tail) = (Vec::new(), Vec::new());
+        let types = types.and_then(|at| columns.get(at));
         for at in order {
             let Some(column) = columns.get(at as usize) else { continue };
             let rows_all = rows[column.id.table as usize] as usize;
@@ -467,7 +472,7 @@ impl Gather {
                 (Some(parents), Some(spans)) => {
                     ids::encode_references(parents, spans, references, &mut body, &mut tail)
                 }
-                _ => column.encode(&mut body, &mut tail),
+                _ => column.encode(types_of(types, column), &mut body, &mut tail),
             };
             chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
         }
@@ -500,6 +505,18 @@ fn readable(header: &FrameHeader, bytes: Vec<u8>) -> Result<Vec<u8>> {
         .map_err(|error| Error::limit(format!("a block that no reader would open: {error}")))?;
     // Nobody else holds them any more, so that nothing is copied.
     Ok(bytes.into())
+}
+
+/// The types of all events, for a column of theirs whose codes may follow from them.
+fn types_of<'c>(types: Option<&'c ColumnBuffer>, column: &'c ColumnBuffer) -> Option<TypesOf<'c>> {
+    let Values::Texts(types) = &types?.values else { return None };
+    let of_events = column.id.table == Table::Events && column.id.field != Field::Type;
+    // Where each event is of a type of its own there are no codes to refer to.
+    (of_events && types.ends.len() < types.codes.len()).then_some(TypesOf {
+        types: &types.codes,
+        entries: types.ends.len(),
+        rows: &column.rows,
+    })
 }
 
 fn map(rows: &[Option<i64>], value: i64) -> Option<i64> {

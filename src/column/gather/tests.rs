@@ -1,6 +1,6 @@
 use super::*;
-use crate::column::BatchBuilder;
-use crate::event::{Attribute, Event, Value};
+use crate::column::{BatchBuilder, Kernels};
+use crate::event::{Attribute, Event, Kind, Value};
 
 /// An event with so many attributes, whose keys nobody else has.
 fn event(number: usize, attributes: usize) -> Event {
@@ -24,4 +24,74 @@ fn buffers_of_columns_that_do_not_come_again_are_not_kept() {
         assert!(gather.columns.len() <= COLUMNS_KEPT_MAX, "{}", gather.columns.len());
         assert_eq!(gather.columns.len(), gather.by_id.len());
     }
+}
+
+/// A batch of events whose kind and attributes follow from their types, but for one in 200.
+fn following() -> (Vec<Event>, crate::Batch) {
+    let event = |row: i64| {
+        let kind = row * 7 % 11 % 10;
+        let odd = if row % 200 == 150 { 3 } else { 0 };
+        let mut attributes = Vec::new();
+        if kind % 3 != 0 {
+            let method = format!("method {}", (kind + odd) / 2);
+            attributes.push(Attribute::new("method", Value::String(method)));
+            attributes.push(Attribute::new("port", Value::Int(8_000 + (kind + odd) % 4)));
+        }
+        Event {
+            sequence: row as u64,
+            time: Timestamp(row),
+            source: "cart".into(),
+            event_type: format!("type {kind}"),
+            kind: Kind::from_code((kind % 4) as u8).unwrap_or_default(),
+            attributes,
+            ..Event::default()
+        }
+    };
+    let events: Vec<Event> = (0..3_000).map(event).collect();
+    let mut builder = BatchBuilder::new();
+    events.iter().for_each(|event| builder.push(event).unwrap());
+    (events, builder.finish().unwrap())
+}
+
+#[test]
+fn what_follows_from_types_comes_back_whole_picked_and_compared() {
+    let (events, batch) = following();
+    let batch_view = BatchView::open(batch.header(), batch.payload()).unwrap();
+    let mut gather = Gather::new();
+    gather.add(batch.header(), &batch_view, 0..events.len()).unwrap();
+    let block = gather.finish().unwrap();
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
+    view.check().unwrap();
+    let attribute = |key| view.find_attribute(Table::Events, key).next().unwrap();
+    let kinds = view.find(Table::Events, Field::Kind).unwrap();
+    assert_eq!(view.encoding(kinds), Some("dictionary by type"));
+    assert_eq!(view.encoding(attribute("port")), Some("dictionary by type"));
+    assert_eq!(view.encoding(attribute("method")), Some("text by type"));
+    let every: Vec<u32> = (0..events.len() as u32).collect();
+    let some: Vec<u32> =
+        every.iter().copied().filter(|row| row % 50 == 0 || *row > 2_990).collect();
+    for rows in [&every, &some] {
+        let read = view.materialise(&block.header, rows).unwrap();
+        for (row, mut event) in rows.iter().zip(read) {
+            // What the builder adds to an event that says nothing of it.
+            event.resource = std::sync::Arc::default();
+            assert_eq!(event, events[*row as usize]);
+        }
+    }
+    for column in [kinds, attribute("port")] {
+        let values = view.ints(column).unwrap();
+        for range in [(1, 2), (8_001, 8_002), (8_003, i64::MAX), (0, 0)] {
+            let words = view.rows_between(column, range, false, Kernels::default()).unwrap();
+            let bit = |row: usize| words[row / 64] >> (row % 64) & 1 == 1;
+            let has = |row: usize| values.present.as_ref().is_none_or(|rows| rows.get(row));
+            for row in 0..events.len() {
+                let within = (range.0..=range.1).contains(&values.values[row]);
+                assert_eq!(bit(row), has(row) && within, "row {row} in {range:?}");
+            }
+        }
+    }
+    let texts = view.texts(attribute("method")).unwrap();
+    let as_sent = batch_view.find_attribute(Table::Events, "method").next().unwrap();
+    let as_sent = batch_view.texts(as_sent).unwrap();
+    assert!((0..events.len()).all(|row| texts.row(row) == as_sent.row(row)));
 }

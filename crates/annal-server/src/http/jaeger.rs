@@ -1,6 +1,7 @@
 //! `/jaeger/api`: Jaeger's JSON query API. Every answer, refusals included, is the envelope
 //! `{"data":..,"total":n,"limit":0,"offset":0,"errors":null}`.
 
+use annal::column::EventRow;
 use annal::event::{Kind, Signal};
 use annal::query::{Dependency, Scanned, Traces};
 use annal::{Error, Query, Result, Snapshot, TimeRange, Timestamp, TraceId};
@@ -12,11 +13,14 @@ use super::App;
 use super::answers::{PathText, answer, catalog, run, text, write_list};
 use super::errors::{HttpError, json, set_retry_after};
 use super::params::pairs;
-use crate::jaeger::{Asked, trace_id, write_trace};
+use crate::jaeger::{Asked, trace_bytes, trace_id, write_trace};
 use crate::json::{write_text, write_unsigned};
 
 /// How far back dependencies are looked for unless the caller says otherwise: a day.
 const LOOKBACK_DEFAULT_MS: i64 = 86_400_000;
+
+/// What stands around the traces of an answer, and the processes of some.
+const ENVELOPE_BYTES: usize = 4_096;
 
 type Answered = Result<Response, Refused>;
 
@@ -132,16 +136,13 @@ pub(super) async fn traces(State(app): State<App>, RawQuery(query): RawQuery) ->
     let asked = Asked::read(&pairs(query.as_deref())?, now)?;
     // What the client's going away cancels, and how much may be answered.
     let answered = answer(&app, Query::default(), move |snapshot, whole| match asked {
-        Asked::Ids(ids) => {
-            let found = spans_of(&snapshot, &ids, whole)?;
-            Ok((write_traces(&ids, &found, true), found.scanned))
-        }
+        Asked::Ids(ids) => written(&snapshot, &ids, whole, true),
         Asked::Search(mut query, limit) => {
             query.cancel.clone_from(&whole.cancel);
             let matching = snapshot.find_traces(&query, limit)?;
-            let mut found = spans_of(&snapshot, &matching.ids, whole)?;
-            add(&mut found.scanned, &matching.scanned);
-            Ok((write_traces(&matching.ids, &found, false), found.scanned))
+            let (out, mut scanned) = written(&snapshot, &matching.ids, whole, false)?;
+            add(&mut scanned, &matching.scanned);
+            Ok((out, scanned))
         }
     });
     Ok(answered.await?)
@@ -152,10 +153,11 @@ pub(super) async fn trace(State(app): State<App>, id: PathText) -> Answered {
     let id = trace_id(&text(id, "traceID")?)?;
     let unsent = app.shared.unsent.clone();
     let body = run(&app, Query::default(), move |snapshot, whole| {
-        let found = spans_of(&snapshot, &[id], whole)?;
-        let any = found.traces.iter().any(|spans| !spans.is_empty());
-        let body = any.then(|| unsent.body(write_traces(&[id], &found, false)));
-        Ok((body.transpose()?, found.scanned))
+        snapshot.with_traces(&[id], &whole.signal(Signal::Span), |found| {
+            let any = found.traces.iter().any(|spans| !spans.is_empty());
+            let body = any.then(|| unsent.body(write_traces(&[id], &found, false)));
+            Ok((body.transpose()?, found.scanned))
+        })?
     });
     // Clients read the first trace without looking whether there is one: never an empty list.
     let body = body.await?.ok_or_else(|| HttpError::not_found("trace not found"))?;
@@ -195,13 +197,23 @@ pub(super) async fn dependencies(State(app): State<App>, RawQuery(query): RawQue
     })
 }
 
-fn spans_of(snapshot: &Snapshot, ids: &[TraceId], query: Query) -> Result<Traces> {
-    snapshot.traces(ids, &query.signal(Signal::Span))
+/// The spans of these traces, and what it cost to find them.
+fn written(
+    snapshot: &Snapshot,
+    ids: &[TraceId],
+    query: Query,
+    name_missing: bool,
+) -> Result<(Vec<u8>, Scanned)> {
+    snapshot.with_traces(ids, &query.signal(Signal::Span), |found| {
+        (write_traces(ids, &found, name_missing), found.scanned)
+    })
 }
 
 /// The traces that were found, in their envelope; those that were not are named if asked by id.
-fn write_traces(ids: &[TraceId], found: &Traces, name_missing: bool) -> Vec<u8> {
-    let mut out = b"{\"data\":".to_vec();
+fn write_traces(ids: &[TraceId], found: &Traces<EventRow<'_>>, name_missing: bool) -> Vec<u8> {
+    let bytes: usize = found.traces.iter().map(|spans| trace_bytes(spans)).sum();
+    let mut out = Vec::with_capacity(bytes + ENVELOPE_BYTES);
+    out.extend_from_slice(b"{\"data\":");
     let whole = ids.iter().zip(&found.traces);
     let there: Vec<_> = whole.clone().filter(|(_, spans)| !spans.is_empty()).collect();
     write_list(&mut out, &there, |out, (id, spans)| write_trace(out, **id, spans));

@@ -14,4 +14,4 @@ mod trace;
 mod values;
 
 pub use search::{Asked, trace_id};
-pub use trace::write_trace;
+pub use trace::{trace_bytes, write_trace};

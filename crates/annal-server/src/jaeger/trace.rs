@@ -14,16 +14,36 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use annal::event::{Attribute, Event, Kind, Link, Resource, Signal, SpanEvent, Status, Value};
+use annal::column::EventRow;
+use annal::event::{
+    Attribute, Event, Kind, Link, Resource, Signal, SpanEvent, Status, Value, ValueRef,
+};
 use annal::{SpanId, TraceId};
 
 use super::values::Tags;
-use crate::json::{write_integer, write_text, write_unsigned};
+use crate::json::{write_hex, write_integer, write_text, write_unsigned};
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// What stands around the texts of a tag, and around all else of a span with a parent.
+const TAG_BYTES: usize = br#"{"key":"","type":"string","value":""},"#.len();
+const SPAN_BYTES: usize = 512;
+
+/// About as many bytes as [`write_trace`] appends.
+#[must_use]
+pub fn trace_bytes(events: &[EventRow<'_>]) -> usize {
+    let tag = |(key, value): &(&str, ValueRef<'_>)| {
+        let text = match value {
+            ValueRef::String(text) => text.len(),
+            ValueRef::Bytes(bytes) | ValueRef::Nested(bytes) => 2 * bytes.len(),
+            _ => 8,
+        };
+        TAG_BYTES + key.len() + text
+    };
+    let span = |row: &EventRow<'_>| row.attributes.iter().map(tag).sum::<usize>() + SPAN_BYTES;
+    events.iter().map(span).sum()
+}
 
 /// Appends the trace as one JSON object: the spans among its events, in their order.
-pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[Event]) {
+pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[EventRow<'_>]) {
     let mut id_text = Vec::with_capacity(34);
     write_trace_id(&mut id_text, id);
     out.extend_from_slice(b"{\"traceID\":");
@@ -31,19 +51,20 @@ pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[Event]) {
     out.extend_from_slice(b",\"spans\":[");
     let mut processes = Processes::default();
     let mut first = true;
-    for event in events.iter().filter(|event| event.signal == Signal::Span) {
+    for row in events.iter().filter(|row| row.event.signal == Signal::Span) {
         if !first {
             out.push(b',');
         }
         first = false;
-        write_span(out, &id_text, event, processes.number(event));
+        write_span(out, &id_text, row, processes.number(row.event));
     }
     out.extend_from_slice(b"],\"processes\":{");
     processes.write(out);
     out.extend_from_slice(b"},\"warnings\":null}");
 }
 
-fn write_span(out: &mut Vec<u8>, trace: &[u8], span: &Event, process: usize) {
+fn write_span(out: &mut Vec<u8>, trace: &[u8], row: &EventRow<'_>, process: usize) {
+    let span = row.event;
     out.extend_from_slice(b"{\"traceID\":");
     out.extend_from_slice(trace);
     out.extend_from_slice(b",\"spanID\":");
@@ -63,7 +84,7 @@ fn write_span(out: &mut Vec<u8>, trace: &[u8], span: &Event, process: usize) {
     // An end before the start has no place in Jaeger's unsigned durations.
     write_integer(out, span.duration.unwrap_or(0).max(0) / 1_000);
     out.extend_from_slice(b",\"tags\":[");
-    write_tags(&mut Tags::new(out), span);
+    write_tags(&mut Tags::new(out), row);
     out.extend_from_slice(b"],\"logs\":[");
     for (i, event) in span.events.iter().enumerate() {
         if i > 0 {
@@ -104,9 +125,10 @@ fn is_child(link: &Link) -> bool {
 }
 
 /// The attributes, then what else there is to say, unless an attribute has said it.
-fn write_tags(tags: &mut Tags<'_>, span: &Event) {
-    span.attributes.iter().for_each(|attribute| tags.attribute(attribute));
-    let said = |key: &str| span.attributes.iter().any(|a| a.key == key);
+fn write_tags(tags: &mut Tags<'_>, row: &EventRow<'_>) {
+    let span = row.event;
+    row.attributes.iter().for_each(|(key, value)| tags.attribute(key, *value));
+    let said = |key: &str| row.attributes.iter().any(|(own, _)| *own == key);
     let mut text = |key: &str, text: &str| {
         if !text.is_empty() && !said(key) {
             tags.text(key, text);
@@ -139,7 +161,7 @@ fn write_log(out: &mut Vec<u8>, event: &SpanEvent) {
     if !event.name.is_empty() && !event.attributes.iter().any(|a| a.key == "event") {
         fields.text("event", &event.name);
     }
-    event.attributes.iter().for_each(|attribute| fields.attribute(attribute));
+    event.attributes.iter().for_each(|a| fields.attribute(&a.key, a.value.as_ref()));
     out.extend_from_slice(b"]}");
 }
 
@@ -181,7 +203,7 @@ impl<'e> Processes<'e> {
             out.extend_from_slice(b",\"tags\":[");
             let mut tags = Tags::new(out);
             let others = resource.attributes.iter().filter(|a| a.key != "service.name");
-            others.for_each(|attribute| tags.attribute(attribute));
+            others.for_each(|a| tags.attribute(&a.key, a.value.as_ref()));
             out.extend_from_slice(b"]}");
         }
     }
@@ -195,14 +217,4 @@ fn write_trace_id(out: &mut Vec<u8>, id: TraceId) {
 /// A link may go to a whole trace: its span is all zero then.
 fn write_span_id(out: &mut Vec<u8>, id: Option<SpanId>) {
     write_hex(out, &id.unwrap_or(SpanId([0; 8])).0);
-}
-
-fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    for byte in bytes {
-        out.extend(
-            [byte >> 4, byte & 15].map(|d| HEX.get(usize::from(d)).copied().unwrap_or(b'0')),
-        );
-    }
-    out.push(b'"');
 }

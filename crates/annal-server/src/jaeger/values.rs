@@ -4,7 +4,7 @@
 //! round come as text; arrays and maps as a string that holds their JSON.
 
 use annal::codec::any_value::AnyValue;
-use annal::event::{Attribute, Value};
+use annal::event::ValueRef;
 use annal::{Result, limits};
 
 use crate::json::{
@@ -55,24 +55,23 @@ impl<'o> Tags<'o> {
     }
 
     /// A tag for an attribute.
-    pub(super) fn attribute(&mut self, attribute: &Attribute) {
-        let key = attribute.key.as_str();
-        match &attribute.value {
-            Value::String(text) => self.text(key, text),
-            Value::Empty => self.text(key, ""),
-            Value::Bool(flag) => self.flag(key, *flag),
-            Value::Int(value) => self.integer(key, *value),
-            Value::Double(bits) => {
+    pub(super) fn attribute(&mut self, key: &str, value: ValueRef<'_>) {
+        match value {
+            ValueRef::String(text) => self.text(key, text),
+            ValueRef::Empty => self.text(key, ""),
+            ValueRef::Bool(flag) => self.flag(key, flag),
+            ValueRef::Int(value) => self.integer(key, value),
+            ValueRef::Double(bits) => {
                 self.begin(key, b",\"type\":\"float64\",\"value\":");
                 write_double(self.out, bits.get());
                 self.out.push(b'}');
             }
-            Value::Bytes(bytes) => {
+            ValueRef::Bytes(bytes) => {
                 self.begin(key, b",\"type\":\"binary\",\"value\":");
                 write_base64(self.out, bytes);
                 self.out.push(b'}');
             }
-            Value::Nested(bytes) => {
+            ValueRef::Nested(bytes) => {
                 let mut json = Vec::new();
                 let walked = AnyValue::parse(bytes).and_then(|value| plain(&mut json, value, 0));
                 // Values were checked before they were stored.

@@ -36,7 +36,9 @@ mod write;
 pub(crate) use explain::write_explain;
 pub(crate) use lines::read_lines;
 pub use read::read_event;
-pub(crate) use write::{name_of_double, write_base64, write_finite, write_integer, write_unsigned};
+pub(crate) use write::{
+    name_of_double, write_base64, write_finite, write_hex, write_integer, write_unsigned,
+};
 pub use write::{write_event, write_text};
 
 /// Integers beyond this lose digits in readers that know doubles only.

@@ -192,12 +192,7 @@ impl<'o> Object<'o> {
     }
 
     fn hex(&mut self, key: &str, bytes: &[u8]) {
-        let out = self.key(key);
-        out.push(b'"');
-        for byte in bytes {
-            out.extend([byte >> 4, byte & 15].map(|d| HEX.get(d as usize).copied().unwrap_or(0)));
-        }
-        out.push(b'"');
+        write_hex(self.key(key), bytes);
     }
 
     fn attributes(&mut self, key: &str, attributes: &[Attribute]) {
@@ -212,8 +207,6 @@ impl<'o> Object<'o> {
         out.push(b'}');
     }
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends an attribute's value.
 fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
@@ -273,32 +266,58 @@ pub(crate) fn write_integer(out: &mut Vec<u8>, value: i64) {
 
 /// Appends an unsigned integer.
 pub(crate) fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    let start = out.len();
-    loop {
-        out.push(b'0' + (value % 10) as u8);
+    // Filled from its end; as many digits as the greatest has.
+    let mut digits = [b'0'; 20];
+    let mut length = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
         value /= 10;
+        length += 1;
         if value == 0 {
             break;
         }
     }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
+    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
+
+/// Appends bytes as hex digits in quotes.
+pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(2 * bytes.len() + 2);
+    out.push(b'"');
+    out.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| HEX_PAIRS.get(usize::from(*byte)).copied().unwrap_or_default()),
+    );
+    out.push(b'"');
+}
+
+/// Each byte as its two digits.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Appends text in quotes, escaped.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     out.reserve(rest.len() + 2);
     out.push(b'"');
-    // Nearly all text is as it is: asked of all bytes at once, which a compiler makes wide.
-    let plain = !rest.iter().fold(false, |any, byte| any | is_escaped(*byte));
-    while let Some(at) = rest.iter().position(|byte| !plain && is_escaped(*byte)) {
-        let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        if let Some((&byte, tail)) = tail.split_first() {
-            write_escape(out, byte);
-            rest = tail;
+    // Nearly all text is as it is.
+    if any_escaped(rest) {
+        while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
+            let (plain, tail) = rest.split_at(at);
+            out.extend_from_slice(plain);
+            if let Some((&byte, tail)) = tail.split_first() {
+                write_escape(out, byte);
+                rest = tail;
+            }
         }
     }
     out.extend_from_slice(rest);
@@ -309,6 +328,31 @@ fn is_escaped(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// Whether any byte must be escaped, eight at a time.
+fn any_escaped(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut found = words.iter().fold(0, |found, word| found | escaped_in(*word));
+    if !rest.is_empty() {
+        let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [b' '; 8];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            padded
+        });
+        found |= escaped_in(last);
+    }
+    found != 0
+}
+
+/// Not zero if one of the bytes must be escaped: "Determine if a word has a byte less than n" and
+/// "has a byte equal to n" of S. E. Anderson's Bit Twiddling Hacks.
+fn escaped_in(bytes: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::MAX / 0xff;
+    let word = u64::from_le_bytes(bytes);
+    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word;
+    let equal = |n: u8| below(word ^ (EACH * u64::from(n)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (EACH * 0x80)
+}
+
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
     match byte {
         b'\n' => out.extend_from_slice(b"\\n"),
@@ -316,5 +360,30 @@ fn write_escape(out: &mut Vec<u8>, byte: u8) {
         b'\t' => out.extend_from_slice(b"\\t"),
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
         _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_that_json_escapes_is_found_wherever_it_stands() {
+        for length in 1..40 {
+            for at in 0..length {
+                for byte in 0..=0x7f {
+                    let mut text = vec![b'~'; length];
+                    text[at] = byte;
+                    assert_eq!(
+                        any_escaped(&text),
+                        is_escaped(byte),
+                        "{byte:#x} at {at} of {length}"
+                    );
+                }
+            }
+        }
+        let mut out = Vec::new();
+        write_text(&mut out, "größer: \"\\\n\u{1}\" – ü");
+        assert_eq!(out, "\"größer: \\\"\\\\\\n\\u0001\\\" – ü\"".as_bytes());
     }
 }
