@@ -57,7 +57,7 @@ impl Seen {
 pub const UNKNOWN_CONTENT: usize = usize::MAX;
 
 /// Events of the batches of many: some fill half a block, others do so only together.
-const MANY: [u64; 6] = [500, 1_400, 3_000, 4_100, 4_700, 6_000];
+const MANY: [u64; 6] = [300, 1_000, 2_200, 4_100, 4_300, 5_000];
 /// How many long batches there are.
 const LONG: usize = 6;
 
@@ -197,10 +197,10 @@ impl Stock {
         }
         if deep && let Some(i) = content {
             let rows: Vec<u32> = (0..header.events).collect();
-            let found = sorted(view.materialise(&header, &rows)?);
+            let mut found = sorted(view.materialise(&header, &rows)?);
             let whole = found.len() == self.events(i).len()
                 && found.first().is_some_and(|first| first.sequence == header.first_sequence)
-                && self.length_if_first(i, &found).is_some();
+                && self.length_if_first(i, &mut found).is_some();
             content = content.filter(|_| whole);
         }
         Ok(Stored {
@@ -240,39 +240,43 @@ impl Stock {
             let found = view.materialise(&header, &rows);
             events.extend(sorted(found.map_err(|e| e.in_file(segment.file_name()))?));
         }
-        let found = self.recognise_events(&events);
+        let found = self.recognise_events(&mut events);
         seen.insert(bytes, found.clone());
         Ok(found)
     }
 
-    fn recognise_events(&self, mut rest: &[Event]) -> Vec<Stored> {
+    fn recognise_events(&self, mut rest: &mut [Event]) -> Vec<Stored> {
         let mut found = Vec::new();
         while let Some(first) = rest.first() {
+            let first_sequence = first.sequence;
             let known = self.by_first.get(&(first.time, first.span_id)).copied();
             let length = known.and_then(|i| self.length_if_first(i, rest));
             let content = known.filter(|_| length.is_some());
             let length = length.unwrap_or(1);
             found.push(Stored {
-                first_sequence: first.sequence,
+                first_sequence,
                 events: length as u32,
                 content: content.unwrap_or(UNKNOWN_CONTENT),
                 key: None,
                 compacted: true,
             });
-            rest = rest.get(length..).unwrap_or_default();
+            rest = rest.get_mut(length..).unwrap_or_default();
         }
         found
     }
 
     /// The number of events of a batch if it comes first among those found, every field as it was
     /// sent, one sequence after the other, and received at one time.
-    fn length_if_first(&self, content: usize, found: &[Event]) -> Option<usize> {
+    fn length_if_first(&self, content: usize, found: &mut [Event]) -> Option<usize> {
         let sent = self.events(content);
-        let (first, found) = (found.first()?, found.get(..sent.len())?);
-        let same = (first.sequence..).zip(sent).zip(found).all(|((sequence, sent), found)| {
-            let mut sent = sent.clone();
-            (sent.sequence, sent.received) = (sequence, first.received);
-            sent == *found
+        let found = found.get_mut(..sent.len())?;
+        let (sequence, received) = found.first().map(|first| (first.sequence, first.received))?;
+        let same = (sequence..).zip(sent).zip(found).all(|((sequence, sent), found)| {
+            // Stamps are the store's: those that were sent have none.
+            let stamps = (std::mem::take(&mut found.sequence), std::mem::take(&mut found.received));
+            let same = stamps == (sequence, received) && sent == found;
+            (found.sequence, found.received) = stamps;
+            same
         });
         same.then_some(sent.len())
     }

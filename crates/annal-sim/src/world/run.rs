@@ -151,11 +151,14 @@ pub fn crash_run(seed: u64, settings: &Settings, stock: &Stock) -> RunReport {
 /// of small batches; the others cost more, and come as often as needed to meet merges and debt.
 fn prepare(settings: &mut Settings, seed: u64) -> usize {
     let (load, lives) = match seed % 32 {
-        5 | 21 => (Load::Many, 6),
+        5 => (Load::Many, 6),
         13 | 29 => (Load::Long, 4),
         _ => (Load::Few, 4),
     };
     settings.load = load;
+    if load == Load::Many {
+        settings.deep_percent = settings.deep_percent.min(4);
+    }
     if load == Load::Long {
         settings.compaction_debt_bytes_max =
             annal::limits::COMPACTION_DEBT_SEGMENTS_MIN * settings.segment_bytes;
