@@ -64,6 +64,8 @@ impl World<'_> {
         let mut world = World::new(1, self.settings, self.stock);
         world.oracle = self.oracle.clone();
         world.disk = self.disk.after(loss);
+        world.seen = self.seen.clone();
+        world.seen.forget();
         guarded(world, |world| {
             if !world.recover(0) {
                 return;

@@ -150,9 +150,9 @@ pub fn crash_run(seed: u64, settings: &Settings, stock: &Stock) -> RunReport {
 /// What a run sends, from its seed; gives the number of its lives. Most runs are many short lives
 /// of small batches; the others cost more, and come as often as needed to meet merges and debt.
 fn prepare(settings: &mut Settings, seed: u64) -> usize {
-    let (load, lives) = match seed % 32 {
+    let (load, lives) = match seed % 64 {
         5 => (Load::Many, 6),
-        13 | 29 => (Load::Long, 4),
+        13 | 45 => (Load::Long, 4),
         _ => (Load::Few, 4),
     };
     settings.load = load;
