@@ -87,7 +87,8 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{} runs, {} crashes, {} kills, {} clean stops, {} batches acknowledged, \
-             {} blocks copied, {} batches refused for debt, {} debts worked off, {} lost, {} holes, {} phantoms, {} panics, {} other findings",
+             {} blocks copied, {} batches refused for debt, {} debts worked off, \
+             {} lost, {} holes, {} phantoms, {} panics, {} other findings",
             self.runs,
             self.total.crashes,
             self.total.kills,
