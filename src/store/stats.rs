@@ -46,6 +46,8 @@ pub struct StoreStats {
     pub compaction_read_bytes: u64,
     /// Bytes of the files that those jobs wrote.
     pub compaction_written_bytes: u64,
+    /// Blocks in those files that were copied as they were stored.
+    pub compaction_blocks_copied: u64,
     /// Bytes of its inputs that the running job has read, about; 0 without one.
     pub compaction_job_bytes: u64,
     /// Bytes of the inputs of the running job; 0 without one.
@@ -87,6 +89,7 @@ pub(crate) struct Counters {
     compacted_events: AtomicU64,
     compaction_read_bytes: AtomicU64,
     compaction_written_bytes: AtomicU64,
+    compaction_blocks_copied: AtomicU64,
     compaction_job_bytes: AtomicU64,
     compaction_job_bytes_total: AtomicU64,
     pinned_bytes: AtomicU64,
@@ -128,6 +131,10 @@ impl Counters {
         self.compacted_events.fetch_add(events, Ordering::Relaxed);
         self.compaction_read_bytes.fetch_add(read_bytes, Ordering::Relaxed);
         self.compaction_written_bytes.fetch_add(written_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_blocks_copied(&self, count: u64) {
+        self.compaction_blocks_copied.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How far the running job is, of how much; nothing of nothing without one.
@@ -183,6 +190,7 @@ impl Counters {
             compacted_events: self.compacted_events.load(Ordering::Relaxed),
             compaction_read_bytes: self.compaction_read_bytes.load(Ordering::Relaxed),
             compaction_written_bytes: self.compaction_written_bytes.load(Ordering::Relaxed),
+            compaction_blocks_copied: self.compaction_blocks_copied.load(Ordering::Relaxed),
             compaction_job_bytes: self.compaction_job_bytes.load(Ordering::Relaxed),
             compaction_job_bytes_total: self.compaction_job_bytes_total.load(Ordering::Relaxed),
             pinned_bytes: self.pinned_bytes.load(Ordering::Relaxed),

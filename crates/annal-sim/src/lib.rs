@@ -16,5 +16,5 @@ pub use clock::ManualClock;
 pub use disk::{Call, Fault, FaultKind, Lie, Loss, SimStorage};
 pub use oracle::{Finding, Oracle, Violation};
 pub use random::Random;
-pub use stock::Stock;
+pub use stock::{Load, Stock};
 pub use world::{Action, RunReport, Settings, Summary, World, crash_run, guarded};

@@ -60,6 +60,8 @@ pub(crate) struct Job {
     source: Source,
     /// Blocks are copied where that is worth it.
     copies: bool,
+    /// So many blocks were copied.
+    pub(crate) copied: u64,
     /// Of so many inputs the totals are in the output's.
     counted: usize,
 }
@@ -108,6 +110,7 @@ impl Job {
             gather: Gather::new(),
             source: Source::new(copies),
             copies,
+            copied: 0,
             counted: 0,
         }))
     }
@@ -120,6 +123,7 @@ impl Job {
         }
         if self.is_copied_next() {
             self.source.copy(&mut self.writer)?;
+            self.copied += 1;
             self.source.next.frame += 1;
             return Ok(Progress::More);
         }

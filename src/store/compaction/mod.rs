@@ -256,7 +256,7 @@ impl Compactor {
         }
         let output = job.finish(core)?;
         // From here on an error is the manifest's.
-        let Some(Job { inputs, .. }) = self.job.take() else { return Ok(()) };
+        let Some(Job { inputs, copied, .. }) = self.job.take() else { return Ok(()) };
         core.counters.set_compaction_job((0, 0));
         let written = output.record.file_length;
         let replaced = core.maintenance().replace(core, &inputs, output)?;
@@ -265,6 +265,7 @@ impl Compactor {
         if replaced {
             let sum = |of: fn(&SegmentRecord) -> u64| inputs.iter().map(of).sum();
             core.counters.add_compaction(sum(|r| r.events), sum(|r| r.file_length), written);
+            core.counters.add_blocks_copied(copied);
         }
         core.maintenance_wake.wake();
         Ok(())

@@ -68,6 +68,7 @@ fn full_blocks_are_copied_and_small_neighbours_gathered_and_verify_finds_nothing
     let events: Vec<u32> = after.iter().map(|block| block.1).collect();
     assert_eq!(events, [8_192, 1_808, 8_192, 4_808, 8_192, 1_808]);
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "copied as they were stored");
+    assert_eq!(store.stats().compaction_blocks_copied, 3);
     let (sequences, _) = sequences(&store);
     assert_eq!(sequences.len(), 33_000);
     assert!(sequences.starts_with(&sequences_before));

@@ -137,6 +137,11 @@ fn store(page: &mut Page, ingest: &Ingest) {
         "Bytes of the files that compaction wrote",
         stats.compaction_written_bytes,
     );
+    page.counter(
+        "annal_compaction_blocks_copied_total",
+        "Blocks in those files that were copied as they were stored",
+        stats.compaction_blocks_copied,
+    );
     page.gauge(
         "annal_compaction_job_bytes",
         "Bytes of its inputs that the running job has read, about",

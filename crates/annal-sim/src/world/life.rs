@@ -3,32 +3,13 @@
 use annal::store::Next;
 use annal::{Result, Store};
 
-use super::World;
+use super::{Action, World};
 use crate::oracle::Violation;
 
 /// Steps in which everything queued must be done.
 const DRAIN_STEPS_MAX: usize = 2_000;
-
-/// One thing that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the method that it calls")]
-pub enum Action {
-    SendNext(usize),
-    SendUnnumbered,
-    Retry(usize),
-    SendFenced(usize),
-    SendGap(usize),
-    StepCommitter,
-    StepMaintenance,
-    StepCompactor,
-    StepScrub,
-    Compact,
-    AdvanceMs(u64),
-    Look,
-    Hold,
-    LookAtHeld,
-    Drain,
-}
+/// After so long without a batch any segment is sealed.
+const SILENCE_NS: u64 = 61 * annal::time::SECOND_NS as u64;
 
 impl World<'_> {
     /// So many random actions, or fewer if the power goes.
@@ -109,53 +90,17 @@ impl World<'_> {
         panic!("the disk never gets full");
     }
 
-    /// A random action.
-    pub fn any_action(&mut self) -> Action {
-        let client = self.random.index(self.clients.len());
-        match self.random.below(1_000) {
-            0..350 => Action::SendNext(client),
-            350..430 => Action::SendUnnumbered,
-            430..480 => Action::Retry(client),
-            480..490 => Action::SendFenced(client),
-            490..500 => Action::SendGap(client),
-            500..760 => Action::StepCommitter,
-            760..820 => Action::StepMaintenance,
-            820..840 => Action::StepCompactor,
-            840..845 => Action::Compact,
-            845..850 => Action::StepScrub,
-            850..900 => Action::AdvanceMs(self.random.below(150)),
-            900..935 => Action::AdvanceMs(1_000 + self.random.below(65_000)),
-            935..955 => Action::Look,
-            955..970 => Action::Hold,
-            970..985 => Action::LookAtHeld,
-            _ => Action::Drain,
+    /// Commits what is queued, lets the segment fall silent, and seals it.
+    pub(super) fn seal(&mut self) {
+        self.drain();
+        self.clock.advance_ns(SILENCE_NS);
+        for step in [Store::step_committer, Store::step_maintenance, Store::step_maintenance] {
+            self.step(step);
         }
-    }
-
-    /// Does one thing and passes on the answers.
-    pub fn act(&mut self, action: Action) {
-        match action {
-            Action::SendNext(client) => self.send_next(client),
-            Action::SendUnnumbered => self.send_unnumbered(),
-            Action::Retry(client) => self.retry(client),
-            Action::SendFenced(client) => self.send_fenced(client),
-            Action::SendGap(client) => self.send_gap(client),
-            Action::StepCommitter => drop(self.step(Store::step_committer)),
-            Action::StepMaintenance => drop(self.step(Store::step_maintenance)),
-            Action::StepCompactor => drop(self.step(Store::step_compactor)),
-            Action::StepScrub => self.scrub(),
-            Action::Compact => drop(self.step(|store| store.compact().map(|()| Next::Idle))),
-            Action::AdvanceMs(ms) => self.clock.advance_ns(ms * 1_000_000),
-            Action::Look => self.look(),
-            Action::Hold => self.hold(),
-            Action::LookAtHeld => self.look_at_held(),
-            Action::Drain => self.drain(),
-        }
-        self.poll();
     }
 
     /// Nothing rots by itself here: what the scrubber finds wrong is what the engine did wrong.
-    fn scrub(&mut self) {
+    pub(super) fn scrub(&mut self) {
         let store = self.store();
         store.step_scrub();
         let found = store.scrub_error();
@@ -164,9 +109,26 @@ impl World<'_> {
         }
     }
 
-    fn step(&mut self, step: impl FnOnce(&Store) -> Result<Next>) -> Option<Next> {
+    pub(super) fn step(&mut self, step: impl FnOnce(&Store) -> Result<Next>) -> Option<Next> {
         let next = step(self.store());
         next.map_err(|error| self.unless_expected(&error, "step")).ok()
+    }
+
+    /// Moves the clock to a moment that a step has named.
+    pub(super) fn wait_until(&self, then: u64) {
+        let now = annal::time::Clock::monotonic_ns(&*self.clock);
+        self.clock.advance_ns(then.saturating_sub(now));
+    }
+
+    /// Everything that the manifest speaks for is what footers and digests say of it.
+    pub fn verify(&mut self) {
+        match self.store().verify(&mut |_| {}) {
+            Ok(report) if report.damage.is_empty() => {}
+            Ok(report) => {
+                self.oracle.report(Violation::WrongBytes, format!("{:?}", report.damage));
+            }
+            Err(error) => self.unless_expected(&error, "verify"),
+        }
     }
 
     /// Steps until every ticket is answered.
@@ -176,10 +138,7 @@ impl World<'_> {
                 return;
             }
             match self.step(Store::step_committer) {
-                Some(Next::At(then)) => {
-                    let now = annal::time::Clock::monotonic_ns(&*self.clock);
-                    self.clock.advance_ns(then.saturating_sub(now));
-                }
+                Some(Next::At(then)) => self.wait_until(then),
                 Some(Next::Now) => {}
                 Some(Next::Idle) | None => {
                     self.step(Store::step_maintenance);
@@ -203,7 +162,7 @@ impl World<'_> {
         }
     }
 
-    fn hold(&mut self) {
+    pub(super) fn hold(&mut self) {
         let snapshot = self.store().snapshot();
         if let Some(contents) = self.contents_of(&snapshot) {
             self.held.push((snapshot, contents));
@@ -211,9 +170,9 @@ impl World<'_> {
     }
 
     /// A snapshot shows for ever what it showed first, whatever was deleted meanwhile.
-    fn look_at_held(&mut self) {
+    pub(super) fn look_at_held(&mut self) {
         for (snapshot, contents) in std::mem::take(&mut self.held) {
-            self.seen.clear();
+            self.seen.forget();
             let again = self.contents_of(&snapshot);
             if again.is_some_and(|again| again != contents) {
                 self.oracle.report(Violation::WrongBytes, "a snapshot changed");

@@ -4,12 +4,13 @@
 //! loss, by a kill, or by a close. After each end the disk is opened again, which may be interrupted
 //! too, and the oracle looks.
 
+mod actions;
+mod debt;
 mod life;
 mod producers;
 mod recovery;
 mod run;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annal::options::Retention;
@@ -20,10 +21,10 @@ use crate::clock::ManualClock;
 use crate::disk::{Fault, Lie, SimStorage};
 use crate::oracle::{Finding, Oracle, SendId, Stored, Violation};
 use crate::random::Random;
-use crate::stock::Stock;
+use crate::stock::{Load, Seen, Stock};
 use producers::Client;
 
-pub use life::Action;
+pub use actions::Action;
 pub use run::{RunReport, Summary, crash_run, guarded};
 
 /// What kind of world.
@@ -39,6 +40,10 @@ pub struct Settings {
     pub deep_percent: u64,
     /// Of 100 lives, those in which one call fails.
     pub fault_percent: u64,
+    /// What is sent.
+    pub load: Load,
+    /// Bytes of sealed log that may wait for compaction.
+    pub compaction_debt_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -49,6 +54,8 @@ impl Default for Settings {
             lie: None,
             deep_percent: 10,
             fault_percent: 10,
+            load: Load::Few,
+            compaction_debt_bytes_max: annal::limits::COMPACTION_DEBT_BYTES_DEFAULT,
         }
     }
 }
@@ -69,8 +76,8 @@ pub struct World<'a> {
     clients: Vec<Client>,
     tickets: Vec<Waiting>,
     held: Vec<(Snapshot, Vec<Stored>)>,
-    /// What was read in this life: looked at again, a batch is not decompressed again.
-    seen: BTreeMap<u64, Stored>,
+    /// What was read: looked at again, it is not decompressed again.
+    seen: Seen,
     /// An error was injected into this life: failures are not surprising.
     disturbed: bool,
     /// Batches refused because the disk was full.
@@ -110,7 +117,7 @@ impl<'a> World<'a> {
             clients: (0..3).map(Client::new).collect(),
             tickets: Vec::new(),
             held: Vec::new(),
-            seen: BTreeMap::new(),
+            seen: Seen::default(),
             disturbed: false,
             refused_full: 0,
             closed: false,
@@ -143,6 +150,7 @@ impl<'a> World<'a> {
         Options {
             segment_bytes: self.settings.segment_bytes,
             retention: self.settings.retention,
+            compaction_debt_bytes_max: self.settings.compaction_debt_bytes_max,
             manual: true,
             seed: Some(self.random.next_u64()),
             ..Options::new("simulated")

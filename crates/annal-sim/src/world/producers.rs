@@ -89,14 +89,14 @@ impl World<'_> {
 
     /// Sends a batch that nobody will retry.
     pub(super) fn send_unnumbered(&mut self) {
-        let content = self.random.index(self.stock.len());
+        let content = self.stock.choose(self.settings.load, self.random.next_u64());
         let ticket = self.store().append(self.stock.batch(content, None));
         self.queued(content, None, None, None, ticket);
     }
 
     fn send_numbered(&mut self, which: usize, key: Key, must_fail: Option<ErrorKind>) {
         let parts = [key.producer, u64::from(key.epoch), key.number];
-        let content = (hash(parts) % self.stock.len() as u64) as usize;
+        let content = self.stock.choose(self.settings.load, hash(parts));
         let ticket = self.store().append(self.stock.batch(content, Some(key)));
         self.queued(content, Some(key), Some(which), must_fail, ticket);
     }
@@ -119,7 +119,10 @@ impl World<'_> {
                 }
                 self.tickets.push(Waiting { ticket, id, client, number, must_fail });
             }
-            Err(error) => self.failed(&error, client, must_fail),
+            Err(error) => {
+                self.note_refused(&error, key);
+                self.failed(&error, client, must_fail);
+            }
         }
     }
 

@@ -64,6 +64,8 @@ impl World<'_> {
         let mut world = World::new(1, self.settings, self.stock);
         world.oracle = self.oracle.clone();
         world.disk = self.disk.after(loss);
+        world.seen = self.seen.clone();
+        world.seen.forget();
         guarded(world, |world| {
             if !world.recover(0) {
                 return;
@@ -81,8 +83,8 @@ impl World<'_> {
         self.poll();
         self.held.clear();
         self.tickets.clear();
-        self.seen.clear();
-        self.store = None;
+        self.seen.forget();
+        self.let_go();
         // What was refused for lack of space gave its sequences back.
         if !self.disturbed {
             self.oracle.given(found.sequences_given());
@@ -92,6 +94,13 @@ impl World<'_> {
         for client in 0..self.clients.len() {
             let new_epoch = self.random.percent(5);
             self.clients[client].restart(new_epoch);
+        }
+    }
+
+    /// Nobody uses the store any more; what its compactor did goes into the report.
+    pub(super) fn let_go(&mut self) {
+        if let Some(store) = self.store.take() {
+            self.report.blocks_copied += store.stats().compaction_blocks_copied;
         }
     }
 

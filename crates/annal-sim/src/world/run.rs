@@ -9,7 +9,7 @@ use super::{Settings, World};
 use crate::disk::{Fault, FaultKind};
 use crate::oracle::{Finding, Violation};
 use crate::random::Random;
-use crate::stock::Stock;
+use crate::stock::{Load, Stock};
 
 /// What happened in one run.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +24,28 @@ pub struct RunReport {
     pub acknowledged: u64,
     /// Events that recoveries found by scanning.
     pub recovered: u64,
+    /// Blocks that finished merges copied as they were stored.
+    pub blocks_copied: u64,
+    /// Batches refused because too much waited for compaction.
+    pub refused_for_debt: u64,
+    /// Debts that refused batches and were worked off.
+    pub debts_worked_off: u64,
     /// What was wrong.
     pub findings: Vec<Finding>,
+}
+
+impl RunReport {
+    fn add(&mut self, other: RunReport) {
+        self.crashes += other.crashes;
+        self.kills += other.kills;
+        self.closes += other.closes;
+        self.acknowledged += other.acknowledged;
+        self.recovered += other.recovered;
+        self.blocks_copied += other.blocks_copied;
+        self.refused_for_debt += other.refused_for_debt;
+        self.debts_worked_off += other.debts_worked_off;
+        self.findings.extend(other.findings);
+    }
 }
 
 /// What came of many runs.
@@ -41,24 +61,17 @@ pub struct Summary {
 
 impl Summary {
     /// Adds a run.
-    pub fn add(&mut self, seed: u64, report: RunReport) {
+    pub fn add(&mut self, seed: u64, mut report: RunReport) {
         self.runs += 1;
-        self.total.crashes += report.crashes;
-        self.total.kills += report.kills;
-        self.total.closes += report.closes;
-        self.total.acknowledged += report.acknowledged;
-        self.total.recovered += report.recovered;
-        self.findings.extend(report.findings.into_iter().map(|finding| (seed, finding)));
+        let findings = std::mem::take(&mut report.findings);
+        self.findings.extend(findings.into_iter().map(|finding| (seed, finding)));
+        self.total.add(report);
     }
 
     /// Adds the runs of another.
     pub fn merge(&mut self, other: Summary) {
         self.runs += other.runs;
-        self.total.crashes += other.total.crashes;
-        self.total.kills += other.total.kills;
-        self.total.closes += other.total.closes;
-        self.total.acknowledged += other.total.acknowledged;
-        self.total.recovered += other.total.recovered;
+        self.total.add(other.total);
         self.findings.extend(other.findings);
     }
 
@@ -74,12 +87,16 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{} runs, {} crashes, {} kills, {} clean stops, {} batches acknowledged, \
+             {} blocks copied, {} batches refused for debt, {} debts worked off, \
              {} lost, {} holes, {} phantoms, {} panics, {} other findings",
             self.runs,
             self.total.crashes,
             self.total.kills,
             self.total.closes,
             self.total.acknowledged,
+            self.total.blocks_copied,
+            self.total.refused_for_debt,
+            self.total.debts_worked_off,
             self.count(&[Lost]),
             self.count(&[Hole]),
             self.count(&[Phantom]),
@@ -96,6 +113,8 @@ pub fn guarded(world: World<'_>, run: impl FnOnce(&mut World<'_>)) -> RunReport 
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
         world.oracle.report(Violation::Panic, text);
+    } else {
+        world.let_go();
     }
     for misuse in world.disk.misuse() {
         world.oracle.report(Violation::Misuse, misuse);
@@ -115,16 +134,37 @@ pub fn crash_run(seed: u64, settings: &Settings, stock: &Stock) -> RunReport {
         2 => settings.retention = Retention { age_s_max: Some(4_000), store_bytes_max: None },
         _ => {}
     }
+    let lives = prepare(&mut settings, seed);
     guarded(World::new(random.next_u64(), settings, stock), |world| {
-        for _ in 0..4 {
+        for _ in 0..lives {
             if !world.recover(30) || !one_life(world, &mut random, settings.fault_percent) {
                 return;
             }
         }
         if world.recover(0) {
             world.look();
+            world.verify();
         }
     })
+}
+
+/// What a run sends, from its seed; gives the number of its lives. Most runs are many short lives
+/// of small batches; the others cost more, and come as often as needed to meet merges and debt.
+fn prepare(settings: &mut Settings, seed: u64) -> usize {
+    let (load, lives) = match seed % 64 {
+        5 => (Load::Many, 6),
+        13 | 45 => (Load::Long, 4),
+        _ => (Load::Few, 4),
+    };
+    settings.load = load;
+    if load == Load::Many {
+        settings.deep_percent = settings.deep_percent.min(4);
+    }
+    if load == Load::Long {
+        settings.compaction_debt_bytes_max =
+            annal::limits::COMPACTION_DEBT_SEGMENTS_MIN * settings.segment_bytes;
+    }
+    lives
 }
 
 fn one_life(world: &mut World<'_>, random: &mut Random, fault_percent: u64) -> bool {
