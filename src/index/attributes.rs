@@ -100,7 +100,7 @@ impl AttributesBuilder {
     /// Appends a block.
     pub fn push(&mut self, block: &BlockAttributes) {
         let mut words = Vec::new();
-        filter::TraceFilter::of(&block.hashes).put_words(&mut words);
+        filter::TraceFilter::of_values(&block.hashes).put_words(&mut words);
         self.put(block.present.iter().map(|(id, covered)| (id, *covered)), words);
     }
 

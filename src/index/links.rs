@@ -22,7 +22,7 @@ impl LinksBuilder {
     /// Appends a block: the hashes of the traces that its events link to, each once.
     pub fn push(&mut self, targets: &[u64]) {
         let start = self.words.len();
-        TraceFilter::of(targets).put_words(&mut self.words);
+        TraceFilter::of_values(targets).put_words(&mut self.words);
         self.lengths.push(self.words.len() - start);
     }
 

@@ -91,7 +91,7 @@ impl BlockWriter {
         }
         self.overview.attributes.push(&block.attributes);
         self.overview.links.push(&block.links);
-        let traces = TraceFilter::of_block(&block.summary.trace_hashes);
+        let traces = TraceFilter::of(&block.summary.trace_hashes);
         self.append(&block.header, &block.bytes, &block.summary.series, traces)
     }
 

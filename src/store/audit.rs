@@ -51,11 +51,7 @@ impl Audit {
             let what = "the directory lists other series than the frame has";
             return Err(Error::corrupt(what).at(offset));
         }
-        let traces = match header.kind {
-            FrameKind::Block => TraceFilter::of_block(&summary.trace_hashes),
-            _ => TraceFilter::of(&summary.trace_hashes),
-        };
-        if entry.traces != traces {
+        if entry.traces != TraceFilter::of(&summary.trace_hashes) {
             let what = "the directory's filter is not of the traces that the frame has";
             return Err(Error::corrupt(what).at(offset));
         }
@@ -178,7 +174,7 @@ mod tests {
     /// Audits a file whose footer was made of one block and whose frames hold another.
     fn audit(block: &Block, footer: &Block) -> (Result<()>, Result<()>) {
         let mut builder = DirectoryBuilder::new();
-        let traces = TraceFilter::of_block(&footer.summary.trace_hashes);
+        let traces = TraceFilter::of(&footer.summary.trace_hashes);
         let entry = builder.entry(&block.header, &footer.summary.series, traces);
         builder.push(entry);
         let entry = builder.directory.frames.get(0).unwrap();
