@@ -8,6 +8,7 @@
 
 use annal::column::{
     Encoded, Ids, Kernels, Texts, decode_by_type, decode_presence, encode_by_type, encode_presence,
+    pick_by_type,
 };
 
 /// Most values of a column: rows of a table.
@@ -145,12 +146,21 @@ fn parents(encoded: &Encoded, count: usize) {
     }
 }
 
-/// Of events of some types, of which all but each third have a value.
+/// Ten types of so many events, of which all but each third have a value.
+pub fn types(events: usize) -> (Vec<u16>, Vec<u16>) {
+    let types = (0..events).map(|row| (row * 7 % 11 % 10) as u16).collect();
+    let rows = (0..events).filter(|row| row % 3 != 0).map(|row| row as u16).collect();
+    (types, rows)
+}
+
 fn by_type(bytes: &[u8], events: usize, entries: usize) {
-    let types: Vec<u16> = (0..events).map(|row| (row * 7 % 11 % 10) as u16).collect();
-    let rows: Vec<u16> = (0..events as u32).filter(|row| row % 3 != 0).map(|r| r as u16).collect();
+    let (types, rows) = types(events);
     let own: Vec<u16> = rows.iter().map(|row| types[usize::from(*row)]).collect();
-    let Ok(codes) = decode_by_type(bytes, entries, (&own, 10)) else { return };
+    let codes = decode_by_type(bytes, entries, (&own, 10));
+    pick(rows.len(), codes.as_deref().ok(), |ranks| {
+        pick_by_type(bytes, entries, (&own, 10), ranks)
+    });
+    let Ok(codes) = codes else { return };
     assert_eq!(codes.len(), rows.len());
     let narrow: Vec<u16> = codes.iter().map(|code| *code as u16).collect();
     if let Some(again) = encode_by_type((&narrow, entries), &rows, (&types, 10)) {

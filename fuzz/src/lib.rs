@@ -15,7 +15,7 @@ mod segment;
 mod text;
 
 pub use blocks::{blocks, pack_blocks};
-pub use encodings::{encodings, pack_encoded, spans};
+pub use encodings::{encodings, pack_encoded, spans, types};
 pub use events::{ndjson, otlp, payload};
 pub use formats::{footer, frame, manifest, producers, session};
 pub use sealed::{pack_sealed, sealed};

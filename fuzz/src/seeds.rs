@@ -270,6 +270,14 @@ fn encodings() {
         let body = annal::column::encode_presence(&rows, 300);
         put(name, &Encoded { encoding: u8::MAX, body, tail: Vec::new() }, 300);
     }
+    let (types, rows) = annal_fuzz::types(300);
+    // In order of first appearance; the length of the tail is the number of codes.
+    let codes: Vec<u16> = rows.iter().map(|row| u16::from(types[usize::from(*row)] > 4)).collect();
+    let first = codes.first().copied().unwrap_or(0);
+    let codes: Vec<u16> = codes.iter().map(|code| code ^ first).collect();
+    let body = annal::column::encode_by_type((&codes, 2), &rows, (&types, 10));
+    let body = body.expect("codes that follow from types");
+    put("by-type", &Encoded { encoding: u8::MAX, body, tail: vec![0; 2] }, 300);
 }
 
 fn texts() {

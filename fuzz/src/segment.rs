@@ -54,7 +54,12 @@ fn sample_event(batch: u8, i: u8) -> Event {
         span_id: Some(SpanId([i + 1; 8])),
         duration: Some(i64::from(i) * 1_000),
         status: if i == 3 { Status::Error } else { Status::Unset },
-        attributes: vec![Attribute::new("user.id", Value::String(format!("u-{i}")))],
+        attributes: vec![
+            Attribute::new("user.id", Value::String(format!("u-{i}"))),
+            // These two follow from the type.
+            Attribute::new("rpc.method", Value::String(format!("method {}", i % 2))),
+            Attribute::new("server.port", Value::Int(8_000 + i64::from(i % 2))),
+        ],
         ..Event::default()
     }
 }

@@ -69,3 +69,79 @@ impl<'a> Columns<'a> {
         Ok(codes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::decode::Bodies;
+    use crate::column::encoding::Encoding;
+    use crate::column::payload::Directory;
+    use crate::column::{BatchBuilder, ColumnId};
+    use crate::event::{Attribute, Event, Value};
+    use crate::time::Timestamp;
+
+    /// A batch of forty events of four types, each with a text attribute, as its payload.
+    fn payload() -> Vec<u8> {
+        let mut builder = BatchBuilder::new();
+        for row in 0..40 {
+            let value = Value::String(format!("method {}", row % 4));
+            let event = Event {
+                time: Timestamp(row),
+                source: "cart".into(),
+                event_type: format!("type {}", row % 4),
+                attributes: vec![Attribute::new("method", value)],
+                ..Event::default()
+            };
+            builder.push(&event).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let length = batch.header().raw_length as usize;
+        crate::column::compress::decompress(batch.header().codec, batch.payload(), length).unwrap()
+    }
+
+    /// What comes of reading a column after the directory was changed: whole, and a few of it.
+    fn read(
+        raw: &[u8],
+        is_column: impl Fn(&ColumnId) -> bool,
+        change: impl Fn(&ColumnId, &mut Encoding),
+    ) -> [String; 2] {
+        let mut directory = Directory::decode(raw).unwrap();
+        for (id, entry) in directory.ids.iter().zip(&mut directory.entries) {
+            change(id, &mut entry.encoding);
+        }
+        let at = directory.ids.iter().position(is_column).unwrap();
+        let columns = Columns { bodies: Bodies::Raw(raw), directory: &directory };
+        let outcomes = [columns.dense(at).map(drop), columns.picked(at, &[0], &[0]).map(drop)];
+        outcomes.map(|outcome| outcome.unwrap_err().to_string())
+    }
+
+    #[test]
+    fn codes_refer_to_types_that_stand_for_themselves_and_only_those_of_events_do() {
+        let raw = payload();
+        let is_method = |id: &ColumnId| id.key == "method";
+        let plain = |id: &ColumnId, encoding: &mut Encoding| match id.field {
+            Field::Type => *encoding = Encoding::TextPlain,
+            _ if is_method(id) => *encoding = Encoding::TextByType,
+            _ => {}
+        };
+        for error in read(&raw, is_method, plain) {
+            assert!(error.contains("codes refer to text in encoding text plain"), "{error}");
+        }
+        let of_itself = |id: &ColumnId, encoding: &mut Encoding| {
+            if id.field == Field::Type || is_method(id) {
+                *encoding = Encoding::TextByType;
+            }
+        };
+        for error in read(&raw, |id| id.field == Field::Type, of_itself) {
+            assert!(error.contains("codes refer to text in encoding text by type"), "{error}");
+        }
+        let elsewhere = |id: &ColumnId, encoding: &mut Encoding| {
+            if id.field == Field::Source {
+                *encoding = Encoding::TextByType;
+            }
+        };
+        for error in read(&raw, |id| id.field == Field::Source, elsewhere) {
+            assert!(error.contains("that follows types"), "{error}");
+        }
+    }
+}

@@ -189,3 +189,16 @@ pub fn decode_by_type(
     cursor.finish()?;
     by_type.all_codes(&cursor, entries, types.iter().map(|code| u32::from(*code)))
 }
+
+/// Of [`decode_by_type`] the codes at these ranks, which ascend.
+pub fn pick_by_type(
+    bytes: &[u8],
+    entries: usize,
+    (types, entries_of_types): (&[u16], usize),
+    ranks: &[u32],
+) -> Result<Vec<u32>> {
+    let mut cursor = Cursor::new(bytes);
+    let by_type = ByType::read(&mut cursor, entries_of_types, entries, types.len())?;
+    let type_of = |rank: &u32| types.get(*rank as usize).map_or(u32::MAX, |code| u32::from(*code));
+    by_type.codes(&cursor, ranks.iter().map(|rank| (*rank, type_of(rank))))
+}

@@ -1,12 +1,12 @@
 //! Columns back into whole events: each column is decoded once and poured into the rows asked for.
 //! Of few rows among many only their values are decoded. Attributes, of which there are the most,
-//! stay where they stand ([`Rows`]) until somebody wants events of their own.
+//! stay where they stand ([`EventViews`]) until somebody wants events of their own.
 
 use std::sync::Arc;
 
 use crate::column::Bitmap;
 use crate::column::decode::{Columns, Dense};
-use crate::column::rows::{Placed, Rows};
+use crate::column::event_views::{EventViews, Placed};
 use crate::column::schema::{ColumnId, Field, Table, marks};
 use crate::error::{Error, Result};
 use crate::event::{
@@ -17,11 +17,11 @@ use crate::format::frame::FrameHeader;
 use crate::time::Timestamp;
 
 /// The events of `rows`, in their order, which must ascend.
-pub(super) fn rows<'a>(
+pub(super) fn views<'a>(
     columns: Columns<'a>,
     header: &FrameHeader,
     rows: &[u32],
-) -> Result<Rows<'a>> {
+) -> Result<EventViews<'a>> {
     let total = columns.directory.rows.get(Table::Events as usize).copied().unwrap_or(0);
     let ascending = rows.is_sorted_by(|a, b| a < b);
     if !ascending || rows.last().is_some_and(|&row| row as usize >= total) {
@@ -37,7 +37,9 @@ pub(super) fn rows<'a>(
             ..Event::default()
         })
         .collect();
-    let mut attributes = Vec::with_capacity(rows.len() * ATTRIBUTES_USUAL);
+    let usual =
+        columns.directory.range(Table::Events, Field::Attribute).len().min(ATTRIBUTES_USUAL);
+    let mut attributes = Vec::with_capacity(rows.len() * usual);
     let mut owners = Owners { resources: vec![0; rows.len()], scopes: vec![None; rows.len()] };
     pour(columns, Table::Events, rows, |id, item, dense, at| {
         if id.field == Field::Attribute {
@@ -61,7 +63,7 @@ pub(super) fn rows<'a>(
             event.events.push(span_event);
         }
     }
-    Ok(Rows::new(events, &attributes))
+    Ok(EventViews::new(events, &attributes))
 }
 
 /// Which resource and scope each event belongs to.

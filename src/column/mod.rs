@@ -15,13 +15,13 @@ mod compress;
 mod decode;
 mod encoded;
 mod encoding;
+mod event_views;
 mod examine;
 mod gather;
 mod kernels;
 mod materialise;
 mod meter;
 mod payload;
-mod rows;
 mod schema;
 mod spare;
 mod validate;
@@ -32,11 +32,13 @@ pub use builder::{
     BATCH_FIELD, BatchBuilder, EventFields, LinkFields, ResourceFields, ScopeFields,
     SpanEventFields, check_time,
 };
-pub use encoded::{Encoded, decode_by_type, decode_presence, encode_by_type, encode_presence};
+pub use encoded::{
+    Encoded, decode_by_type, decode_presence, encode_by_type, encode_presence, pick_by_type,
+};
+pub use event_views::{EventView, EventViews};
 pub use examine::examine;
 pub use gather::{Block, Gather, SeriesTotals};
 pub use kernels::Kernels;
 pub(crate) use meter::Meter;
-pub use rows::{EventRow, Rows};
 pub use schema::{ColumnId, Field, Table, marks};
 pub use view::{BatchView, Bitmap, Ids, Ints, Texts};

@@ -16,7 +16,7 @@ use crate::column::kernels::Kernels;
 use crate::column::meter::{Meter, Metered};
 use crate::column::payload::Directory;
 use crate::column::schema::Form;
-use crate::column::{ColumnId, Field, Rows, Table, compress, materialise, validate};
+use crate::column::{ColumnId, EventViews, Field, Table, compress, materialise, validate};
 use crate::error::{Error, Result};
 use crate::event::{Event, Value, ValueRef};
 use crate::format::frame::FrameHeader;
@@ -368,16 +368,16 @@ impl BatchView {
     /// Whole events, in the order of `rows`, which is ascending. Sequence and received time come
     /// from the header.
     pub fn materialise(&self, header: &FrameHeader, rows: &[u32]) -> Result<Vec<Event>> {
-        Ok(self.event_rows(header, rows)?.into_events())
+        Ok(self.event_views(header, rows)?.into_events())
     }
 
     /// As [`BatchView::materialise`], but attributes stay where they stand.
-    pub fn event_rows(&self, header: &FrameHeader, rows: &[u32]) -> Result<Rows<'_>> {
-        materialise::rows(self.reader(), header, rows)
+    pub fn event_views(&self, header: &FrameHeader, rows: &[u32]) -> Result<EventViews<'_>> {
+        materialise::views(self.reader(), header, rows)
     }
 
-    /// Columns that these rows have values in and that are not decompressed yet, each with the bytes
-    /// it will take: what [`BatchView::open_column`] may do ahead, on other threads.
+    /// Columns that some of these rows have values in and that are not decompressed yet, each with
+    /// the bytes it will take: what [`BatchView::open_column`] may do ahead, on other threads.
     #[must_use]
     pub fn unopened(&self, rows: &[u32]) -> Vec<(usize, usize)> {
         let Held::Chunks(chunks) = &self.held else { return Vec::new() };

@@ -1,6 +1,6 @@
 //! What an event weighs in an answer: roughly the bytes of its JSON.
 
-use crate::column::EventRow;
+use crate::column::EventView;
 use crate::event::{Attribute, Event, ValueRef};
 
 /// Names, braces, ids and numbers of an event without attributes: no event weighs less.
@@ -29,9 +29,9 @@ pub(super) fn event_bytes(event: &Event) -> usize {
 }
 
 /// As [`event_bytes`], of an event that is read where it stands.
-pub(super) fn row_bytes(row: &EventRow<'_>) -> usize {
-    let own = row.attributes.iter().map(|(key, value)| attribute_bytes(key, *value));
-    event_bytes(row.event) + own.sum::<usize>()
+pub(super) fn view_bytes(view: &EventView<'_>) -> usize {
+    let own = view.attributes.iter().map(|(key, value)| attribute_bytes(key, *value));
+    event_bytes(view.event) + own.sum::<usize>()
 }
 
 fn attributes_bytes(attributes: &[Attribute]) -> usize {

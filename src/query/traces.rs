@@ -2,16 +2,19 @@
 //!
 //! 1. The plan prunes by the trace filters: a frame is left out if no id asked for may be in it.
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.
-//! 3. What must be decompressed for the rows that belong to a trace asked for is decompressed on all
-//!    threads that are idle, column by column: mostly there is one frame, and that is most of the
-//!    work.
-//! 4. These rows are read where they stand; each trace is then sorted (QRY-1).
+//! 3. What must be decompressed for the events that belong to a trace asked for is decompressed on
+//!    all threads that are idle, column by column: mostly there is one frame, and that is most of
+//!    the work.
+//! 4. These events are read where they stand; each trace is then sorted (QRY-1).
+//!
+//! Frames are held until the answer is given, so they are read in waves, in the order of the plan.
+//! Mostly there is one wave. Of those before the last the events are copied, and where no more bytes
+//! may be given there is no next one: what is cut off is the end.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::column::{BatchView, EventRow, Field, Rows, Table};
+use crate::column::{BatchView, EventView, EventViews, Field, Table};
 use crate::error::{Error, Result};
 use crate::event::{Event, TraceId};
 use crate::format::frame::FrameHeader;
@@ -23,7 +26,7 @@ use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
-use crate::query::size::row_bytes;
+use crate::query::size::{FIXED_BYTES, view_bytes};
 use crate::query::source::{Segment, Source, damaged};
 use crate::query::{Scanned, evaluate, scan};
 use crate::store::Snapshot;
@@ -43,11 +46,18 @@ pub struct Traces<E = Event> {
 
 /// Events made at a time: how much more than the limit of bytes may be held.
 const PORTION: usize = 8_192;
-/// Bytes of frames, decompressed, that are held until the answer is given; of the frames beyond, the
-/// events are copied.
-const HELD_BYTES_MAX: usize = 64 << 20;
 /// Fewer bytes to decompress than this are not worth waking anybody for.
 const SHARED_BYTES_MIN: usize = 64 << 10;
+
+/// What a wave may hold.
+#[derive(Clone, Copy, Debug)]
+struct Wave {
+    frames_max: usize,
+    /// Of its frames as they are stored; decompressed they take several times as many.
+    bytes_max: usize,
+}
+
+const WAVE: Wave = Wave { frames_max: 1_024, bytes_max: 16 << 20 };
 
 /// Where the events of each trace go.
 type Places = hashbrown::HashMap<[u8; 16], u32, foldhash::fast::RandomState>;
@@ -56,9 +66,9 @@ type Placed = (u32, u32);
 
 impl Snapshot {
     /// The events of these traces that the query admits: `Query::default()` admits all of them.
-    /// Its limit, order and cursor mean nothing here.
+    /// Its limit, order and cursor mean nothing here. While they are copied they are held twice.
     pub fn traces(&self, ids: &[TraceId], query: &Query) -> Result<Traces> {
-        traces(&self.source(), ids, query, |found| found.into())
+        traces(&self.source(), ids, query, WAVE, |found| found.into())
     }
 
     /// As [`Snapshot::traces`], but the events are read where they stand: for who writes them on
@@ -67,25 +77,26 @@ impl Snapshot {
         &self,
         ids: &[TraceId],
         query: &Query,
-        with: impl FnOnce(Traces<EventRow<'_>>) -> T,
+        with: impl FnOnce(Traces<EventView<'_>>) -> T,
     ) -> Result<T> {
-        traces(&self.source(), ids, query, with)
+        traces(&self.source(), ids, query, WAVE, with)
     }
 }
 
-impl From<Traces<EventRow<'_>>> for Traces {
-    fn from(found: Traces<EventRow<'_>>) -> Traces {
-        let whole = |rows: Vec<EventRow<'_>>| rows.iter().map(EventRow::to_event).collect();
+impl From<Traces<EventView<'_>>> for Traces {
+    fn from(found: Traces<EventView<'_>>) -> Traces {
+        let whole = |views: Vec<EventView<'_>>| views.iter().map(EventView::to_event).collect();
         let Traces { traces, truncated, scanned, damage } = found;
         Traces { traces: traces.into_iter().map(whole).collect(), truncated, scanned, damage }
     }
 }
 
-pub(super) fn traces<S: Segment, T>(
+fn traces<S: Segment, T>(
     source: &Source<'_, S>,
     ids: &[TraceId],
     query: &Query,
-    with: impl FnOnce(Traces<EventRow<'_>>) -> T,
+    wave: Wave,
+    with: impl FnOnce(Traces<EventView<'_>>) -> T,
 ) -> Result<T> {
     let mut places = Places::default();
     for id in ids {
@@ -99,28 +110,36 @@ pub(super) fn traces<S: Segment, T>(
     // is asked is then evaluated for these rows alone.
     plan.predicate = Predicate::Constant(true);
     let predicate = predicate::compile(&query)?;
-    let budget = Budget { bytes: AtomicUsize::new(0), bytes_max: query.bytes_max };
-    let held_bytes = AtomicUsize::new(0);
-    let search = Search { plan: &plan, places: &places, predicate: &predicate, budget, held_bytes };
-    let matched = guard.scanned.events_matched;
-    let found = map(source.workers, &plan.frames, &mut guard, |f, g| search.frame(f, g))?;
-    guard.scanned.events_matched = matched;
-    let found: Vec<Found> = found.into_iter().flatten().collect();
-    open_columns(source, &found, &mut guard)?;
-    let portions: Vec<Portion<'_>> = found.iter().flat_map(Found::portions).collect();
-    let read = map(source.workers, &portions, &mut guard, |p, g| search.read(p, g))?;
-    let mut gathered: Vec<Vec<EventRow<'_>>> = places.iter().map(|_| Vec::new()).collect();
-    for (portion, read) in portions.iter().zip(&read) {
-        for ((_, place), row) in portion.rows.iter().zip(read.rows.iter()).take(read.admitted) {
-            guard.scanned.events_matched += 1;
-            if let Some(trace) = gathered.get_mut(*place as usize) {
-                trace.push(row);
-            }
+    let search = Search { plan: &plan, places: &places, predicate: &predicate, source };
+    let mut budget = Budget { bytes: 0, bytes_max: query.bytes_max };
+    let mut waves = search.waves(wave);
+    let last = waves.pop().unwrap_or_default();
+    let mut copied = Copied::default();
+    for frames in waves {
+        let found = search.find(frames, &budget, &mut guard)?;
+        for read in search.read(&found, &mut budget, &mut guard)? {
+            copied.places.extend(read.places.iter().take(read.admitted).map(|(_, place)| *place));
+            copied.events.extend(read.views.into_events().into_iter().take(read.admitted));
         }
     }
-    gathered.iter_mut().for_each(|rows| rows.sort_by_key(|r| (r.event.time, r.event.sequence)));
+    let found = search.find(last, &budget, &mut guard)?;
+    let read = search.read(&found, &mut budget, &mut guard)?;
+    let before = EventViews::of(&copied.events);
+    let before = copied.places.iter().copied().zip(before.iter());
+    let read = read.iter().flat_map(|read| {
+        let placed = read.places.iter().map(|(_, place)| *place).zip(read.views.iter());
+        placed.take(read.admitted)
+    });
+    let mut gathered: Vec<Vec<EventView<'_>>> = places.iter().map(|_| Vec::new()).collect();
+    for (place, view) in before.chain(read) {
+        guard.scanned.events_matched += 1;
+        if let Some(trace) = gathered.get_mut(place as usize) {
+            trace.push(view);
+        }
+    }
+    gathered.iter_mut().for_each(|views| views.sort_by_key(|v| (v.event.time, v.event.sequence)));
     let traces = in_order(ids, &places, gathered);
-    let truncated = search.budget.is_spent();
+    let truncated = budget.is_spent();
     Ok(with(Traces { traces, truncated, scanned: guard.scanned, damage: guard.damage }))
 }
 
@@ -135,100 +154,122 @@ fn any_of(ids: &[TraceId]) -> Expr {
 
 /// What is looked for, and where.
 struct Search<'s, 'p, S> {
+    source: &'s Source<'p, S>,
     plan: &'s Plan<'p, S>,
     places: &'s Places,
     /// What the rows of a trace must be beside.
     predicate: &'s Predicate,
-    budget: Budget,
-    /// Bytes of the frames that are held until the answer is given.
-    held_bytes: AtomicUsize,
 }
 
 /// Rows of a frame that are asked for.
 struct Found<'s> {
     frame: &'s PlannedFrame,
+    header: FrameHeader,
+    view: Arc<BatchView>,
     rows: Vec<Placed>,
-    kept: Kept,
 }
 
-/// What rows are read from.
-enum Kept {
-    /// The frame itself.
-    Frame(FrameHeader, Arc<BatchView>),
-    /// Their events, which count already: there was no room for the frame.
-    Events(Vec<Event>),
-}
-
-/// Some of a frame's rows.
-struct Portion<'f> {
-    found: &'f Found<'f>,
-    rows: &'f [Placed],
-}
-
-/// The events of a portion, the first of which the budget admits.
-#[derive(Default)]
+/// Some of them, and their events.
 struct Read<'f> {
-    rows: Rows<'f>,
+    places: &'f [Placed],
+    views: EventViews<'f>,
+    /// What each weighs in an answer.
+    bytes: Vec<usize>,
+    /// So many of the first may be given.
     admitted: usize,
 }
 
-impl Found<'_> {
-    fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
-        let length = match &self.kept {
-            Kept::Frame(..) => PORTION,
-            Kept::Events(events) => events.len().max(1),
-        };
-        self.rows.chunks(length).map(|rows| Portion { found: self, rows })
-    }
+/// Events of frames that are held no longer, each with the place of its trace.
+#[derive(Default)]
+struct Copied {
+    places: Vec<u32>,
+    events: Vec<Event>,
 }
 
 impl<S: Segment> Search<'_, '_, S> {
-    /// The rows of a frame that are asked for; `None` if there are none.
-    fn frame<'f>(&self, frame: &'f PlannedFrame, guard: &mut Guard) -> Result<Option<Found<'f>>> {
-        if self.budget.is_spent() {
-            return Ok(None);
+    /// The frames of the plan, in its order.
+    fn waves(&self, wave: Wave) -> Vec<&[PlannedFrame]> {
+        let (mut waves, mut rest) = (Vec::new(), self.plan.frames.as_slice());
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |frame: &&PlannedFrame| {
+                bytes += self.plan.entry(frame).map_or(0, |(_, e)| e.stored_length as usize);
+                bytes <= wave.bytes_max
+            };
+            let length = rest.iter().take(wave.frames_max).take_while(fits).count().max(1);
+            let (frames, behind) = rest.split_at(length.min(rest.len()));
+            waves.push(frames);
+            rest = behind;
         }
-        let read = scan::frame(self.plan, frame, guard, |columns, rows| self.rows(columns, rows))?;
-        let Some((header, view, rows)) = read.filter(|(_, _, rows)| !rows.is_empty()) else {
-            return Ok(None);
-        };
-        let bytes = view.raw_bytes();
-        let held = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let found = Found { frame, rows, kept: Kept::Frame(header, view) };
-        if held + bytes <= HELD_BYTES_MAX {
-            return Ok(Some(found));
-        }
-        self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let (mut rows, mut events) = (Vec::new(), Vec::new());
-        for portion in found.portions() {
-            let read = self.read(&portion, guard)?;
-            rows.extend(portion.rows.iter().take(read.admitted));
-            events.extend(read.rows.into_events().into_iter().take(read.admitted));
-        }
-        Ok(Some(Found { frame, rows, kept: Kept::Events(events) }))
+        waves
     }
 
-    /// The events of a portion.
-    fn read<'f>(&self, portion: &Portion<'f>, guard: &mut Guard) -> Result<Read<'f>> {
-        guard.check(0)?;
-        let (header, view) = match &portion.found.kept {
-            Kept::Events(events) => {
-                return Ok(Read { rows: Rows::of(events), admitted: events.len() });
-            }
-            Kept::Frame(header, view) => (header, view),
-        };
-        let Some((segment, entry)) = self.plan.entry(portion.found.frame) else {
-            return Ok(Read::default());
-        };
-        if self.budget.is_spent() {
-            return Ok(Read::default());
+    /// The rows that are asked for, of frames that have some; none where nothing more may be given.
+    fn find<'f>(
+        &self,
+        frames: &'f [PlannedFrame],
+        budget: &Budget,
+        guard: &mut Guard,
+    ) -> Result<Vec<Found<'f>>> {
+        if budget.is_spent() {
+            return Ok(Vec::new());
         }
-        let chosen: Vec<u32> = portion.rows.iter().map(|(row, _)| *row).collect();
-        let rows = view.event_rows(header, &chosen);
-        let rows = guard.tolerate(rows.map_err(|error| damaged(error, segment, entry)))?;
-        let rows = rows.unwrap_or_default();
-        let admitted = rows.iter().take_while(|row| self.budget.take(row_bytes(row))).count();
-        Ok(Read { rows, admitted })
+        let matched = guard.scanned.events_matched;
+        let look = |frame: &'f PlannedFrame, guard: &mut Guard| {
+            let rows = |columns: &mut Columns<'_>, rows: &Selection| self.rows(columns, rows);
+            let found = scan::frame(self.plan, frame, guard, rows)?;
+            let found = found.filter(|(_, _, rows)| !rows.is_empty());
+            Ok(found.map(|(header, view, rows)| Found { frame, header, view, rows }))
+        };
+        let found = map(self.source.workers, frames, guard, look)?;
+        guard.scanned.events_matched = matched;
+        let mut found: Vec<Found<'f>> = found.into_iter().flatten().collect();
+        // No event weighs less: those behind could not be given.
+        let mut least = budget.bytes;
+        found.retain(|found| {
+            let is_wanted = least <= budget.bytes_max;
+            least = least.saturating_add(found.rows.len().saturating_mul(FIXED_BYTES));
+            is_wanted
+        });
+        Ok(found)
+    }
+
+    /// The events of these rows, as far as they may be given.
+    fn read<'f>(
+        &self,
+        found: &'f [Found<'f>],
+        budget: &mut Budget,
+        guard: &mut Guard,
+    ) -> Result<Vec<Read<'f>>> {
+        open_columns(self.source, found, guard)?;
+        let portions = |found: &'f Found<'f>| found.rows.chunks(PORTION).map(move |p| (found, p));
+        let portions: Vec<(&Found<'f>, &'f [Placed])> = found.iter().flat_map(portions).collect();
+        let read = map(self.source.workers, &portions, guard, |(found, places), guard| {
+            self.portion(found, places, guard)
+        })?;
+        let mut read: Vec<Read<'f>> = read.into_iter().flatten().collect();
+        for read in &mut read {
+            read.admitted = read.bytes.iter().take_while(|bytes| budget.take(**bytes)).count();
+        }
+        Ok(read)
+    }
+
+    /// `None` for damage that is tolerated.
+    fn portion<'f>(
+        &self,
+        found: &'f Found<'f>,
+        places: &'f [Placed],
+        guard: &mut Guard,
+    ) -> Result<Option<Read<'f>>> {
+        guard.check(0)?;
+        let Some((segment, entry)) = self.plan.entry(found.frame) else { return Ok(None) };
+        let rows: Vec<u32> = places.iter().map(|(row, _)| *row).collect();
+        let views = found.view.event_views(&found.header, &rows);
+        let views = guard.tolerate(views.map_err(|error| damaged(error, segment, entry)))?;
+        Ok(views.map(|views| {
+            let bytes = views.iter().map(|view| view_bytes(&view)).collect();
+            Read { places, views, bytes, admitted: 0 }
+        }))
     }
 
     /// The rows that belong to a trace asked for, ascending, each with the place of its trace.
@@ -246,23 +287,22 @@ impl<S: Segment> Search<'_, '_, S> {
     }
 }
 
-/// How much may be answered; all threads of a query spend it together.
+/// How much may be answered.
 struct Budget {
-    bytes: AtomicUsize,
+    bytes: usize,
     bytes_max: usize,
 }
 
 impl Budget {
     /// More was found than may be given.
     fn is_spent(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > self.bytes_max
+        self.bytes > self.bytes_max
     }
 
     /// Whether there is room for one more event of so many bytes.
-    fn take(&self, bytes: usize) -> bool {
-        let add = |sum: usize| Some(sum.saturating_add(bytes));
-        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        before.unwrap_or(usize::MAX).saturating_add(bytes) <= self.bytes_max
+    fn take(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        !self.is_spent()
     }
 }
 
@@ -270,11 +310,10 @@ impl Budget {
 fn open_columns<S>(source: &Source<'_, S>, found: &[Found<'_>], guard: &mut Guard) -> Result<()> {
     let mut columns = Vec::new();
     for found in found {
-        if let Kept::Frame(_, view) = &found.kept {
-            let rows: Vec<u32> = found.rows.iter().map(|(row, _)| *row).collect();
-            let unopened = view.unopened(&rows);
-            columns.extend(unopened.into_iter().map(|(column, bytes)| (bytes, view, column)));
-        }
+        guard.check(0)?;
+        let rows: Vec<u32> = found.rows.iter().map(|(row, _)| *row).take(ROWS_LOOKED_AT).collect();
+        let unopened = found.view.unopened(&rows);
+        columns.extend(unopened.into_iter().map(|(column, bytes)| (bytes, &found.view, column)));
     }
     if columns.iter().map(|(bytes, ..)| bytes).sum::<usize>() < SHARED_BYTES_MIN {
         return Ok(());
@@ -289,14 +328,17 @@ fn open_columns<S>(source: &Source<'_, S>, found: &[Found<'_>], guard: &mut Guar
     fold(source.workers, &columns, guard, || (), open).map(drop)
 }
 
+/// Rows whose columns are decompressed ahead; what only others have a value in is opened with them.
+const ROWS_LOOKED_AT: usize = 256;
+
 /// One list for each id, also where an id is asked for twice.
 fn in_order<'r>(
     ids: &[TraceId],
     places: &Places,
-    mut found: Vec<Vec<EventRow<'r>>>,
-) -> Vec<Vec<EventRow<'r>>> {
+    mut found: Vec<Vec<EventView<'r>>>,
+) -> Vec<Vec<EventView<'r>>> {
     let mut given: Vec<Option<usize>> = vec![None; found.len()];
-    let mut traces: Vec<Vec<EventRow<'r>>> = Vec::with_capacity(ids.len());
+    let mut traces: Vec<Vec<EventView<'r>>> = Vec::with_capacity(ids.len());
     for (at, id) in ids.iter().enumerate() {
         let place = places.get(&id.0).map_or(usize::MAX, |place| *place as usize);
         let events = match given.get_mut(place) {
@@ -311,3 +353,6 @@ fn in_order<'r>(
     }
     traces
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Traces as Jaeger's JSON: from a store to events, to rows read where they stand, and to bytes.
+//! Traces as Jaeger's JSON: from a store to events, to events read where they stand, and to bytes.
 //!
 //! 20 traces of 45 spans with a dozen attributes each: what a search for whole traces answers.
 #![allow(missing_docs, reason = "criterion's macros")]
@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use annal::column::EventRow;
+use annal::column::EventView;
 use annal::event::{Attribute, Event, Kind, Resource, Signal, Value};
 use annal::storage::MemoryStorage;
 use annal::time::SystemClock;
@@ -78,7 +78,7 @@ fn traces(c: &mut Criterion) {
     let snapshot = store.snapshot();
     let ids: Vec<TraceId> = (0..TRACES).map(trace_id).collect();
     let query = Query::default();
-    let write = |traces: &[Vec<EventRow<'_>>]| {
+    let write = |traces: &[Vec<EventView<'_>>]| {
         let mut out = Vec::new();
         ids.iter().zip(traces).for_each(|(id, events)| write_trace(&mut out, *id, events));
         out
@@ -86,17 +86,17 @@ fn traces(c: &mut Criterion) {
     let mut group = c.benchmark_group("jaeger");
     group.throughput(Throughput::Elements(TRACES * SPANS));
     let in_place = snapshot.with_traces(&ids, &query, |found| {
-        group.bench_function("rows to json", |b| b.iter(|| write(black_box(&found.traces))));
+        group.bench_function("views to json", |b| b.iter(|| write(black_box(&found.traces))));
     });
     in_place.expect("events");
     group.bench_function("store to events", |b| {
         b.iter(|| snapshot.traces(&ids, &query).expect("events"));
     });
-    group.bench_function("store to rows", |b| {
-        b.iter(|| snapshot.with_traces(&ids, &query, |found| found.traces.len()).expect("rows"));
+    group.bench_function("store to views", |b| {
+        b.iter(|| snapshot.with_traces(&ids, &query, |found| found.traces.len()).expect("views"));
     });
     group.bench_function("store to json", |b| {
-        b.iter(|| snapshot.with_traces(&ids, &query, |found| write(&found.traces)).expect("rows"));
+        b.iter(|| snapshot.with_traces(&ids, &query, |found| write(&found.traces)).expect("views"));
     });
     group.finish();
 }

@@ -1,7 +1,7 @@
 //! `/jaeger/api`: Jaeger's JSON query API. Every answer, refusals included, is the envelope
 //! `{"data":..,"total":n,"limit":0,"offset":0,"errors":null}`.
 
-use annal::column::EventRow;
+use annal::column::EventView;
 use annal::event::{Kind, Signal};
 use annal::query::{Dependency, Scanned, Traces};
 use annal::{Error, Query, Result, Snapshot, TimeRange, Timestamp, TraceId};
@@ -210,7 +210,7 @@ fn written(
 }
 
 /// The traces that were found, in their envelope; those that were not are named if asked by id.
-fn write_traces(ids: &[TraceId], found: &Traces<EventRow<'_>>, name_missing: bool) -> Vec<u8> {
+fn write_traces(ids: &[TraceId], found: &Traces<EventView<'_>>, name_missing: bool) -> Vec<u8> {
     let bytes: usize = found.traces.iter().map(|spans| trace_bytes(spans)).sum();
     let mut out = Vec::with_capacity(bytes + ENVELOPE_BYTES);
     out.extend_from_slice(b"{\"data\":");

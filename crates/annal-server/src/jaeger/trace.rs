@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use annal::column::EventRow;
+use annal::column::EventView;
 use annal::event::{
     Attribute, Event, Kind, Link, Resource, Signal, SpanEvent, Status, Value, ValueRef,
 };
@@ -29,7 +29,7 @@ const SPAN_BYTES: usize = 512;
 
 /// About as many bytes as [`write_trace`] appends.
 #[must_use]
-pub fn trace_bytes(events: &[EventRow<'_>]) -> usize {
+pub fn trace_bytes(events: &[EventView<'_>]) -> usize {
     let tag = |(key, value): &(&str, ValueRef<'_>)| {
         let text = match value {
             ValueRef::String(text) => text.len(),
@@ -38,12 +38,12 @@ pub fn trace_bytes(events: &[EventRow<'_>]) -> usize {
         };
         TAG_BYTES + key.len() + text
     };
-    let span = |row: &EventRow<'_>| row.attributes.iter().map(tag).sum::<usize>() + SPAN_BYTES;
+    let span = |view: &EventView<'_>| view.attributes.iter().map(tag).sum::<usize>() + SPAN_BYTES;
     events.iter().map(span).sum()
 }
 
 /// Appends the trace as one JSON object: the spans among its events, in their order.
-pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[EventRow<'_>]) {
+pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[EventView<'_>]) {
     let mut id_text = Vec::with_capacity(34);
     write_trace_id(&mut id_text, id);
     out.extend_from_slice(b"{\"traceID\":");
@@ -51,20 +51,20 @@ pub fn write_trace(out: &mut Vec<u8>, id: TraceId, events: &[EventRow<'_>]) {
     out.extend_from_slice(b",\"spans\":[");
     let mut processes = Processes::default();
     let mut first = true;
-    for row in events.iter().filter(|row| row.event.signal == Signal::Span) {
+    for view in events.iter().filter(|view| view.event.signal == Signal::Span) {
         if !first {
             out.push(b',');
         }
         first = false;
-        write_span(out, &id_text, row, processes.number(row.event));
+        write_span(out, &id_text, view, processes.number(view.event));
     }
     out.extend_from_slice(b"],\"processes\":{");
     processes.write(out);
     out.extend_from_slice(b"},\"warnings\":null}");
 }
 
-fn write_span(out: &mut Vec<u8>, trace: &[u8], row: &EventRow<'_>, process: usize) {
-    let span = row.event;
+fn write_span(out: &mut Vec<u8>, trace: &[u8], view: &EventView<'_>, process: usize) {
+    let span = view.event;
     out.extend_from_slice(b"{\"traceID\":");
     out.extend_from_slice(trace);
     out.extend_from_slice(b",\"spanID\":");
@@ -84,7 +84,7 @@ fn write_span(out: &mut Vec<u8>, trace: &[u8], row: &EventRow<'_>, process: usiz
     // An end before the start has no place in Jaeger's unsigned durations.
     write_integer(out, span.duration.unwrap_or(0).max(0) / 1_000);
     out.extend_from_slice(b",\"tags\":[");
-    write_tags(&mut Tags::new(out), row);
+    write_tags(&mut Tags::new(out), view);
     out.extend_from_slice(b"],\"logs\":[");
     for (i, event) in span.events.iter().enumerate() {
         if i > 0 {
@@ -125,10 +125,10 @@ fn is_child(link: &Link) -> bool {
 }
 
 /// The attributes, then what else there is to say, unless an attribute has said it.
-fn write_tags(tags: &mut Tags<'_>, row: &EventRow<'_>) {
-    let span = row.event;
-    row.attributes.iter().for_each(|(key, value)| tags.attribute(key, *value));
-    let said = |key: &str| row.attributes.iter().any(|(own, _)| *own == key);
+fn write_tags(tags: &mut Tags<'_>, view: &EventView<'_>) {
+    let span = view.event;
+    view.attributes.iter().for_each(|(key, value)| tags.attribute(key, *value));
+    let said = |key: &str| view.attributes.iter().any(|(own, _)| *own == key);
     let mut text = |key: &str, text: &str| {
         if !text.is_empty() && !said(key) {
             tags.text(key, text);

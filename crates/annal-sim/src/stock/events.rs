@@ -21,14 +21,16 @@ pub(super) fn many(random: &mut Random, count: u64) -> Vec<Event> {
     let events = (0..count).map(|i| {
         let trace = (i % 64 == 0).then(|| TraceId(u128::from(1 + i / 64).to_le_bytes()));
         let count = Attribute::new("count", Value::Int((i % 7) as i64));
+        // Follows from the type.
+        let method = Attribute::new("method", Value::String(format!("method {}", i % 5 / 2)));
         let mut event = Event {
             time: Timestamp(first.time.0 - (i * step) as i64),
             signal: Signal::Log,
             source: first.source.clone(),
-            event_type: first.event_type.clone(),
+            event_type: format!("{} {}", first.event_type, i % 5),
             trace_id: trace,
             span_id: first.span_id.filter(|_| i == 0),
-            attributes: vec![count],
+            attributes: vec![count, method],
             resource: first.resource.clone(),
             ..Event::default()
         };
@@ -40,7 +42,7 @@ pub(super) fn many(random: &mut Random, count: u64) -> Vec<Event> {
     events.collect()
 }
 
-/// A few events as long as they may be.
+/// An event that is nearly as long as one may be.
 pub(super) fn long(random: &mut Random) -> Vec<Event> {
     let mut events = few(random, 0);
     events.truncate(1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use annal::{OpenReport, Store};
 
 use super::{RunReport, World, guarded};
+use crate::Load;
 use crate::disk::{Loss, SimStorage};
 use crate::oracle::{Stored, Violation};
 
@@ -75,6 +76,10 @@ impl World<'_> {
             world.look();
             if world.close() && world.recover(0) {
                 world.look();
+                // Where blocks are copied footers are, too; elsewhere it would be most of the work.
+                if world.settings.load == Load::Many {
+                    world.verify();
+                }
             }
         })
     }

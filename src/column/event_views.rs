@@ -7,7 +7,7 @@ use crate::event::{Attribute, Event, ValueRef};
 
 /// Some events of a view; see the module.
 #[derive(Debug, Default)]
-pub struct Rows<'v> {
+pub struct EventViews<'v> {
     /// Their own attributes are not looked at.
     events: Cow<'v, [Event]>,
     /// Those of one event after those of another.
@@ -18,14 +18,14 @@ pub struct Rows<'v> {
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
-pub struct EventRow<'r> {
-    /// All of the event but its own attributes.
+pub struct EventView<'r> {
+    /// The event. Its own attributes are to be taken from below, whatever stands here.
     pub event: &'r Event,
-    /// These, key and value.
+    /// Its own attributes, key and value.
     pub attributes: &'r [(&'r str, ValueRef<'r>)],
 }
 
-impl EventRow<'_> {
+impl EventView<'_> {
     /// The event with all that belongs to it.
     #[must_use]
     pub fn to_event(&self) -> Event {
@@ -41,9 +41,9 @@ pub(super) struct Placed<'v> {
     pub(super) value: ValueRef<'v>,
 }
 
-impl<'v> Rows<'v> {
+impl<'v> EventViews<'v> {
     /// The events, and the attributes of all of them; those of one event stay in their order.
-    pub(super) fn new(events: Vec<Event>, placed: &[Placed<'v>]) -> Rows<'v> {
+    pub(super) fn new(events: Vec<Event>, placed: &[Placed<'v>]) -> EventViews<'v> {
         // Where the next attribute of each event goes; in the end, where its attributes end.
         let mut ends = vec![0; events.len()];
         for attribute in placed {
@@ -64,19 +64,19 @@ impl<'v> Rows<'v> {
             }
             *next += 1;
         }
-        Rows { events: events.into(), attributes, ends }
+        EventViews { events: events.into(), attributes, ends }
     }
 
     /// Events that somebody else keeps.
     #[must_use]
-    pub fn of(events: &'v [Event]) -> Rows<'v> {
+    pub fn of(events: &'v [Event]) -> EventViews<'v> {
         let (mut attributes, mut ends) = (Vec::new(), Vec::with_capacity(events.len()));
         for event in events {
             let own = event.attributes.iter();
             attributes.extend(own.map(|a| (a.key.as_str(), a.value.as_ref())));
             ends.push(attributes.len());
         }
-        Rows { events: events.into(), attributes, ends }
+        EventViews { events: events.into(), attributes, ends }
     }
 
     /// How many events there are.
@@ -92,10 +92,10 @@ impl<'v> Rows<'v> {
     }
 
     /// The events, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = EventRow<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = EventView<'_>> {
         let attributes = (0..self.ends.len()).map(|at| self.attributes(at));
         let each = self.events.iter().zip(attributes);
-        each.map(|(event, attributes)| EventRow { event, attributes })
+        each.map(|(event, attributes)| EventView { event, attributes })
     }
 
     fn attributes(&self, at: usize) -> &[(&'v str, ValueRef<'v>)] {
@@ -135,7 +135,7 @@ mod tests {
             place(3, "b", 4),
             place(2, "b", 5),
         ];
-        let rows = Rows::new(vec![Event::default(); 5], &placed);
+        let views = EventViews::new(vec![Event::default(); 5], &placed);
         let of = |pairs: &[(&str, i64)]| -> Vec<Attribute> {
             pairs.iter().map(|(key, value)| Attribute::new(*key, Value::Int(*value))).collect()
         };
@@ -146,9 +146,9 @@ mod tests {
             of(&[("b", 4)]),
             of(&[]),
         ];
-        let there: Vec<_> = rows.iter().map(|row| row.to_event().attributes).collect();
+        let there: Vec<_> = views.iter().map(|view| view.to_event().attributes).collect();
         assert_eq!(there, expected);
-        let whole: Vec<_> = rows.into_events().into_iter().map(|event| event.attributes).collect();
+        let whole: Vec<_> = views.into_events().into_iter().map(|event| event.attributes).collect();
         assert_eq!(whole, expected);
     }
 }
