@@ -116,6 +116,20 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_may_not_have_codes_by_type() {
+        let mut raw = payload();
+        let key = raw.windows(6).position(|bytes| bytes == b"method").unwrap();
+        // Behind the key: the occurrence and the presence.
+        let encoding = key + "method".len() + 2;
+        assert_eq!(raw[encoding], Encoding::TextDictionary as u8);
+        for code in [Encoding::TextByType, Encoding::DictionaryByType] {
+            raw[encoding] = code as u8;
+            let error = Directory::decode(&raw).unwrap_err().to_string();
+            assert!(error.contains("outside a block"), "{error}");
+        }
+    }
+
+    #[test]
     fn codes_refer_to_types_that_stand_for_themselves_and_only_those_of_events_do() {
         let raw = payload();
         let is_method = |id: &ColumnId| id.key == "method";

@@ -36,7 +36,7 @@ impl TraceFilter {
         TraceFilter::with_bits(hashes, BITS_PER_TRACE)
     }
 
-    /// A small filter, over the hashes of something else.
+    /// A small filter, over hashes of values or of traces that are linked to.
     #[must_use]
     pub(super) fn of_values(hashes: &[u64]) -> TraceFilter {
         TraceFilter::with_bits(hashes, BITS_PER_VALUE)

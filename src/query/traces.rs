@@ -1,4 +1,4 @@
-//! All events of several traces in one pass: a frame is read at most once for all of them.
+//! All events of several traces in one pass: a frame is read once for all of them.
 //!
 //! 1. The plan prunes by the trace filters: a frame is left out if no id asked for may be in it.
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.
@@ -9,10 +9,12 @@
 //!
 //! Frames are held until the answer is given, so they are read in waves, in the order of the plan.
 //! Mostly there is one wave. Of those before the last the events are copied, and where no more bytes
-//! may be given there is no next one: what is cut off is the end.
+//! may be given there is no next one: what is cut off is the end of the plan, mostly what came last.
+//! A frame for which there is no room any more is read again in the next wave.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::column::{BatchView, EventView, EventViews, Field, Table};
 use crate::error::{Error, Result};
@@ -44,20 +46,23 @@ pub struct Traces<E = Event> {
     pub damage: Vec<Error>,
 }
 
-/// Events made at a time: how much more than the limit of bytes may be held.
+/// Events made at a time: each thread may hold so many more than the limit of bytes allows.
 const PORTION: usize = 8_192;
 /// Fewer bytes to decompress than this are not worth waking anybody for.
 const SHARED_BYTES_MIN: usize = 64 << 10;
+/// Rows whose columns are decompressed ahead; what only others have a value in is opened with them.
+const ROWS_LOOKED_AT: usize = 256;
 
-/// What a wave may hold.
+/// What a wave may hold; one frame always.
 #[derive(Clone, Copy, Debug)]
 struct Wave {
+    /// Frames looked at.
     frames_max: usize,
-    /// Of its frames as they are stored; decompressed they take several times as many.
-    bytes_max: usize,
+    /// Bytes of the frames that have what is asked for, before compression.
+    raw_bytes_max: usize,
 }
 
-const WAVE: Wave = Wave { frames_max: 1_024, bytes_max: 16 << 20 };
+const WAVE: Wave = Wave { frames_max: 1_024, raw_bytes_max: 64 << 20 };
 
 /// Where the events of each trace go.
 type Places = hashbrown::HashMap<[u8; 16], u32, foldhash::fast::RandomState>;
@@ -66,13 +71,13 @@ type Placed = (u32, u32);
 
 impl Snapshot {
     /// The events of these traces that the query admits: `Query::default()` admits all of them.
-    /// Its limit, order and cursor mean nothing here. While they are copied they are held twice.
+    /// Its limit, order and cursor mean nothing here.
     pub fn traces(&self, ids: &[TraceId], query: &Query) -> Result<Traces> {
         traces(&self.source(), ids, query, WAVE, |found| found.into())
     }
 
-    /// As [`Snapshot::traces`], but the events are read where they stand: for who writes them on
-    /// without keeping them.
+    /// As [`Snapshot::traces`], but the events are read where they stand, as far as there is room to
+    /// hold their frames: for who writes them on without keeping them.
     pub fn with_traces<T>(
         &self,
         ids: &[TraceId],
@@ -110,19 +115,26 @@ fn traces<S: Segment, T>(
     // is asked is then evaluated for these rows alone.
     plan.predicate = Predicate::Constant(true);
     let predicate = predicate::compile(&query)?;
-    let search = Search { plan: &plan, places: &places, predicate: &predicate, source };
+    let partial = query.partial;
+    let search = Search { plan: &plan, places: &places, predicate: &predicate, source, partial };
     let mut budget = Budget { bytes: 0, bytes_max: query.bytes_max };
-    let mut waves = search.waves(wave);
-    let last = waves.pop().unwrap_or_default();
     let mut copied = Copied::default();
-    for frames in waves {
-        let found = search.find(frames, &budget, &mut guard)?;
-        for read in search.read(&found, &mut budget, &mut guard)? {
-            copied.places.extend(read.places.iter().take(read.admitted).map(|(_, place)| *place));
-            copied.events.extend(read.views.into_events().into_iter().take(read.admitted));
+    let mut rest = plan.frames.as_slice();
+    let found = loop {
+        let (found, looked_at) = search.find(rest, wave, &budget, &mut guard)?;
+        rest = rest.get(looked_at..).unwrap_or_default();
+        if rest.is_empty() {
+            break found;
         }
-    }
-    let found = search.find(last, &budget, &mut guard)?;
+        for read in search.read(&found, &mut budget, &mut guard)? {
+            let admitted = || read.places.iter().zip(read.views.iter()).take(read.admitted);
+            copied.places.extend(admitted().map(|((_, place), _)| *place));
+            copied.events.extend(admitted().map(|(_, view)| view.to_event()));
+        }
+        if budget.is_spent() {
+            break Vec::new();
+        }
+    };
     let read = search.read(&found, &mut budget, &mut guard)?;
     let before = EventViews::of(&copied.events);
     let before = copied.places.iter().copied().zip(before.iter());
@@ -159,6 +171,8 @@ struct Search<'s, 'p, S> {
     places: &'s Places,
     /// What the rows of a trace must be beside.
     predicate: &'s Predicate,
+    /// Damage is left out.
+    partial: bool,
 }
 
 /// Rows of a frame that are asked for.
@@ -167,6 +181,28 @@ struct Found<'s> {
     header: FrameHeader,
     view: Arc<BatchView>,
     rows: Vec<Placed>,
+}
+
+/// Frames of a wave that are held.
+struct Held {
+    /// Before compression.
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Held {
+    fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.bytes_max
+    }
+}
+
+/// What a look at a frame gives.
+enum Look<'f> {
+    Found(Found<'f>),
+    /// No row of it is asked for, or it is damaged and that is tolerated.
+    Nothing,
+    /// It is not looked at, or not held, because others are.
+    NoRoom,
 }
 
 /// Some of them, and their events.
@@ -187,51 +223,61 @@ struct Copied {
 }
 
 impl<S: Segment> Search<'_, '_, S> {
-    /// The frames of the plan, in its order.
-    fn waves(&self, wave: Wave) -> Vec<&[PlannedFrame]> {
-        let (mut waves, mut rest) = (Vec::new(), self.plan.frames.as_slice());
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = |frame: &&PlannedFrame| {
-                bytes += self.plan.entry(frame).map_or(0, |(_, e)| e.stored_length as usize);
-                bytes <= wave.bytes_max
-            };
-            let length = rest.iter().take(wave.frames_max).take_while(fits).count().max(1);
-            let (frames, behind) = rest.split_at(length.min(rest.len()));
-            waves.push(frames);
-            rest = behind;
-        }
-        waves
-    }
-
-    /// The rows that are asked for, of frames that have some; none where nothing more may be given.
+    /// The rows that are asked for, of the first frames that have some, and how many frames are done
+    /// with so.
     fn find<'f>(
         &self,
         frames: &'f [PlannedFrame],
+        wave: Wave,
         budget: &Budget,
         guard: &mut Guard,
-    ) -> Result<Vec<Found<'f>>> {
-        if budget.is_spent() {
-            return Ok(Vec::new());
-        }
+    ) -> Result<(Vec<Found<'f>>, usize)> {
+        let frames = frames.get(..wave.frames_max.max(1)).unwrap_or(frames);
+        let held = Held { bytes: AtomicUsize::new(0), bytes_max: wave.raw_bytes_max };
         let matched = guard.scanned.events_matched;
-        let look = |frame: &'f PlannedFrame, guard: &mut Guard| {
-            let rows = |columns: &mut Columns<'_>, rows: &Selection| self.rows(columns, rows);
-            let found = scan::frame(self.plan, frame, guard, rows)?;
-            let found = found.filter(|(_, _, rows)| !rows.is_empty());
-            Ok(found.map(|(header, view, rows)| Found { frame, header, view, rows }))
-        };
-        let found = map(self.source.workers, frames, guard, look)?;
+        let found = map(self.source.workers, frames, guard, |frame, guard| {
+            // The first is held in any case: each wave gets on.
+            let is_first = frames.first().is_some_and(|first| std::ptr::eq(first, frame));
+            self.look(frame, &held, is_first, guard)
+        })?;
         guard.scanned.events_matched = matched;
-        let mut found: Vec<Found<'f>> = found.into_iter().flatten().collect();
-        // No event weighs less: those behind could not be given.
-        let mut least = budget.bytes;
-        found.retain(|found| {
-            let is_wanted = least <= budget.bytes_max;
-            least = least.saturating_add(found.rows.len().saturating_mul(FIXED_BYTES));
-            is_wanted
-        });
-        Ok(found)
+        // From the first that found no room on, frames wait for the next wave.
+        let is_held = |look: &Look<'_>| !matches!(look, Look::NoRoom);
+        let looked_at = found.iter().take_while(|look| is_held(look)).count();
+        let found = found.into_iter().take(looked_at);
+        let found = found.filter_map(|look| if let Look::Found(f) = look { Some(f) } else { None });
+        let mut found: Vec<Found<'f>> = found.collect();
+        if !self.partial {
+            // No event weighs less: of those behind none can be given.
+            let mut least = budget.bytes;
+            found.retain(|found| {
+                let is_wanted = least <= budget.bytes_max;
+                least = least.saturating_add(found.rows.len().saturating_mul(FIXED_BYTES));
+                is_wanted
+            });
+        }
+        Ok((found, looked_at))
+    }
+
+    fn look<'f>(
+        &self,
+        frame: &'f PlannedFrame,
+        held: &Held,
+        is_first: bool,
+        guard: &mut Guard,
+    ) -> Result<Look<'f>> {
+        if !is_first && !held.has_room() {
+            return Ok(Look::NoRoom);
+        }
+        let found = scan::frame(self.plan, frame, guard, |columns, rows| self.rows(columns, rows))?;
+        let Some((header, view, rows)) = found.filter(|(_, _, rows)| !rows.is_empty()) else {
+            return Ok(Look::Nothing);
+        };
+        held.bytes.fetch_add(view.raw_bytes(), Ordering::Relaxed);
+        match is_first || held.has_room() {
+            true => Ok(Look::Found(Found { frame, header, view, rows })),
+            false => Ok(Look::NoRoom),
+        }
     }
 
     /// The events of these rows, as far as they may be given.
@@ -242,15 +288,27 @@ impl<S: Segment> Search<'_, '_, S> {
         guard: &mut Guard,
     ) -> Result<Vec<Read<'f>>> {
         open_columns(self.source, found, guard)?;
-        let portions = |found: &'f Found<'f>| found.rows.chunks(PORTION).map(move |p| (found, p));
-        let portions: Vec<(&Found<'f>, &'f [Placed])> = found.iter().flat_map(portions).collect();
-        let read = map(self.source.workers, &portions, guard, |(found, places), guard| {
-            self.portion(found, places, guard)
+        let chunks = |found: &'f Found<'f>| found.rows.chunks(PORTION).map(move |p| (found, p));
+        let portions: Vec<_> = found.iter().flat_map(chunks).enumerate().collect();
+        // What each weighs, once it is made. Those before alone decide whether one can be given.
+        let weights: Vec<AtomicUsize> = portions.iter().map(|_| AtomicUsize::new(0)).collect();
+        let read = map(self.source.workers, &portions, guard, |(at, (found, places)), guard| {
+            let before = weights.iter().take(*at).map(|weight| weight.load(Ordering::Relaxed));
+            let before = before.fold(budget.bytes, usize::saturating_add);
+            if before > budget.bytes_max {
+                return Ok(None);
+            }
+            let read = self.portion(found, places, guard)?;
+            if let (Some(read), Some(weight)) = (&read, weights.get(*at)) {
+                weight.store(read.bytes.iter().sum(), Ordering::Relaxed);
+            }
+            Ok(read)
         })?;
         let mut read: Vec<Read<'f>> = read.into_iter().flatten().collect();
-        for read in &mut read {
+        read.retain_mut(|read| {
             read.admitted = read.bytes.iter().take_while(|bytes| budget.take(**bytes)).count();
-        }
+            read.admitted > 0
+        });
         Ok(read)
     }
 
@@ -327,9 +385,6 @@ fn open_columns<S>(source: &Source<'_, S>, found: &[Found<'_>], guard: &mut Guar
         };
     fold(source.workers, &columns, guard, || (), open).map(drop)
 }
-
-/// Rows whose columns are decompressed ahead; what only others have a value in is opened with them.
-const ROWS_LOOKED_AT: usize = 256;
 
 /// One list for each id, also where an id is asked for twice.
 fn in_order<'r>(

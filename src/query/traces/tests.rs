@@ -43,15 +43,42 @@ fn store() -> Store {
 
 /// One frame at a time, a few by their number, a few by their bytes, all.
 const WAVES: [Wave; 4] = [
-    Wave { frames_max: 1, bytes_max: usize::MAX },
-    Wave { frames_max: 5, bytes_max: usize::MAX },
-    Wave { frames_max: usize::MAX, bytes_max: 2_000 },
+    Wave { frames_max: 1, raw_bytes_max: usize::MAX },
+    Wave { frames_max: 5, raw_bytes_max: usize::MAX },
+    Wave { frames_max: usize::MAX, raw_bytes_max: RAW_BYTES_FEW },
     WAVE,
 ];
+/// Of a few frames.
+const RAW_BYTES_FEW: usize = 700;
 
 fn ask(store: &Store, query: &Query, wave: Wave) -> Traces {
     let ids = [id(2), id(0), id(7), id(2)];
     traces(&store.snapshot().source(), &ids, query, wave, |found| found.into()).unwrap()
+}
+
+#[test]
+fn a_wave_ends_where_there_is_no_room_and_always_gets_on() {
+    let store = store();
+    let snapshot = store.snapshot();
+    let source = snapshot.source();
+    let query = Query::default();
+    let mut guard = Guard::new(&query);
+    let plan = plan(&source, &query, &mut guard).unwrap();
+    let places: Places = [(id(0).0, 0)].into_iter().collect();
+    let predicate = &Predicate::Constant(true);
+    let search =
+        Search { source: &source, plan: &plan, places: &places, predicate, partial: false };
+    let budget = Budget { bytes: 0, bytes_max: usize::MAX };
+    let mut looks = |raw_bytes_max| {
+        let wave = Wave { frames_max: usize::MAX, raw_bytes_max };
+        let (found, looked_at) = search.find(&plan.frames, wave, &budget, &mut guard).unwrap();
+        assert_eq!(found.len(), looked_at, "each frame has some of the trace");
+        looked_at
+    };
+    assert_eq!(looks(0), 1);
+    let few = looks(RAW_BYTES_FEW);
+    assert!((2..FRAMES as usize / 2).contains(&few), "{few} frames");
+    assert_eq!(looks(usize::MAX), FRAMES as usize);
 }
 
 #[test]
@@ -93,8 +120,8 @@ fn what_is_cut_off_is_the_end_and_little_more_is_read() {
             assert_eq!(given, all[..given.len()], "{bytes_max} bytes in {wave:?}");
             lengths.push(given.len());
             if wave.frames_max == 1 {
-                // No event weighs less than this.
-                let frames = bytes_max / FIXED_BYTES / (EVENTS as usize / 3) + 2;
+                // No event weighs less than this; two in three are asked for.
+                let frames = bytes_max / FIXED_BYTES / (EVENTS as usize * 2 / 3) + 2;
                 let read = found.scanned.events_read;
                 assert!(read <= frames as u64 * EVENTS, "{read} events for {bytes_max} bytes");
             }
