@@ -6,7 +6,7 @@
 mod common;
 
 use annal_sim::{Loss, Settings, Summary, World};
-use common::{STOCK, conclude, env};
+use common::{STOCK, conclude, env, lose_power};
 
 const ROUNDS: usize = 32;
 
@@ -47,14 +47,7 @@ fn every_crash_point_of_a_recorded_run_recovers_what_was_acknowledged() {
                 _ => Loss::Pages { seed },
             });
         }
-        for loss in losses {
-            let mut report = world.imagine(loss);
-            report.crashes += 1;
-            for finding in &mut report.findings {
-                finding.what = format!("{loss:?}: {}", finding.what);
-            }
-            summary.add(point, report);
-        }
+        lose_power(&world, point, losses, &mut summary);
     }
     conclude("crash points", &summary);
     assert!(summary.runs >= 5_000 || subsets < 64, "only {} disks", summary.runs);

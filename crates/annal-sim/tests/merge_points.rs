@@ -5,7 +5,7 @@
 mod common;
 
 use annal_sim::{Action, Load, Loss, Settings, Summary, World};
-use common::{STOCK, conclude};
+use common::{STOCK, conclude, lose_power};
 
 /// Compacted files until they are merged.
 const FILES: usize = 4;
@@ -53,14 +53,7 @@ fn power_lost_at_any_change_of_a_merge_that_copies_blocks_costs_nothing() {
         losses.extend(pending.last().map(|&stamp| Loss::TornAt { stamp, seed: point }));
         losses.extend((0..4).map(|seed| Loss::Sectors { seed }));
         losses.extend((0..2).map(|seed| Loss::Pages { seed }));
-        for loss in losses {
-            let mut report = world.imagine(loss);
-            report.crashes += 1;
-            for finding in &mut report.findings {
-                finding.what = format!("{loss:?}: {}", finding.what);
-            }
-            summary.add(point, report);
-        }
+        lose_power(&world, point, losses, &mut summary);
     }
     conclude("merge points", &summary);
     assert!(summary.runs > 100, "only {} disks", summary.runs);

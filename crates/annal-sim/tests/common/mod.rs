@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use annal_sim::{Stock, Summary};
+use annal_sim::{Loss, Stock, Summary, World};
 
 /// Batches that all worlds send.
 pub(crate) static STOCK: LazyLock<Stock> = LazyLock::new(|| Stock::new(40));
@@ -14,6 +14,19 @@ pub(crate) fn env(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
         Err(_) => default,
+    }
+}
+
+/// What the store is found to be on each of the disks that may be left now, the power having gone
+/// at this point.
+pub(crate) fn lose_power(world: &World<'_>, point: u64, losses: Vec<Loss>, summary: &mut Summary) {
+    for loss in losses {
+        let mut report = world.imagine(loss);
+        report.crashes += 1;
+        for finding in &mut report.findings {
+            finding.what = format!("{loss:?}: {}", finding.what);
+        }
+        summary.add(point, report);
     }
 }
 
