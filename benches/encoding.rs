@@ -56,7 +56,7 @@ fn columns_of_integers() -> [(Name, Vec<i64>); 7] {
     ]
 }
 
-fn columns_of_texts() -> [(Name, Texts); 2] {
+fn columns_of_texts() -> [(Name, Texts); 3] {
     let column = |distinct: usize, text: &dyn Fn(usize) -> String| {
         let mut column = Texts { bytes: Vec::new(), offsets: vec![0], codes: Vec::new() };
         for value in 0..distinct {
@@ -74,6 +74,13 @@ fn columns_of_texts() -> [(Name, Texts); 2] {
             column(60, &|i| format!("shop.Service{}/Method{i}", i % 12)),
         ),
         (("text plain: url", 17), column(ROWS, &|i| format!("http://shop/item?id={:x}", noise(i)))),
+        (
+            ("text templates: statement", 19),
+            column(2_400, &|i| {
+                let (table, id) = (["cart", "orders"][i % 2], noise(i) % 5_000);
+                format!("SELECT name, price FROM {table} WHERE id = {id} AND region = {}", i % 8)
+            }),
+        ),
     ]
 }
 
@@ -110,7 +117,7 @@ fn encodings(c: &mut Criterion) {
     }
     for (name, texts) in &columns_of_texts() {
         let plain = (0..ROWS).map(|row| texts.row(row).map_or(0, <[u8]>::len)).sum();
-        let encode = || Encoded::texts(black_box(texts));
+        let encode = || Encoded::texts_in_block(black_box(texts));
         both(c, *name, plain, encode, |encoded| encoded.read_texts(ROWS));
     }
     let spans = of_rows(|i| noise(i).to_le_bytes());

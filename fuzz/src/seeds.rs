@@ -257,6 +257,13 @@ fn encodings() {
     put("text-plain", &Encoded::texts(&texts), 4);
     texts.codes.extend((0..296).map(|i| (noise(i) % 4) as u32));
     put("text-dictionary", &Encoded::texts(&texts), 300);
+    let statements = (0..300).map(|i| format!("get {:04} of shop {}", i * 7, noise(i) % 100_000));
+    let mut texts = Texts { bytes: Vec::new(), offsets: vec![0], codes: (0..300).collect() };
+    for statement in statements {
+        texts.bytes.extend_from_slice(statement.as_bytes());
+        texts.offsets.push(texts.bytes.len() as u32);
+    }
+    put("text-templates", &Encoded::texts_in_block(&texts), 300);
     let spans = annal_fuzz::spans(300);
     let mut ids = Ids { values: spans[..9].to_vec(), codes: (0..9).collect() };
     put("id-plain", &Encoded::ids(&ids), 9);

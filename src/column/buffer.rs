@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
 use crate::column::ColumnId;
-use crate::column::encoding::by_type::TypesOf;
+use crate::column::encoding::texts::InBlock;
 use crate::column::encoding::{Encoding, ids, integers, presence, texts};
 use crate::column::schema::{EXPANDED_VALUE_BYTES, Form};
 use crate::event::{DoubleBits, ValueRef};
@@ -166,20 +166,22 @@ impl ColumnBuffer {
         }
     }
 
-    /// Appends body and tail; `types` if codes may be stored by type. Parent span ids are encoded
-    /// elsewhere: they need the span ids.
+    /// Appends body and tail; `in_block` if a block's encodings may be used. Parent span ids are
+    /// encoded elsewhere: they need the span ids.
     pub(super) fn encode(
         &self,
-        types: Option<TypesOf<'_>>,
+        in_block: Option<InBlock<'_>>,
         body: &mut Vec<u8>,
         tail: &mut Vec<u8>,
     ) -> Encoding {
         match &self.values {
             Values::Empties => Encoding::Nothing,
-            Values::Integers(values) => integers::encode(values, types, body, tail),
+            Values::Integers(values) => {
+                integers::encode(values, in_block.and_then(|block| block.types), body, tail)
+            }
             Values::Texts(t) => {
                 let source = texts::Source { bytes: &t.bytes, ends: &t.ends, codes: &t.codes };
-                texts::encode(source, types, body)
+                texts::encode(source, in_block, body, tail)
             }
             Values::Ids16(ids) => ids::encode(&ids.entries, &ids.codes, body, tail),
             Values::Ids8(ids) => {

@@ -116,13 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_may_not_have_codes_by_type() {
+    fn a_batch_may_not_have_encodings_of_blocks() {
         let mut raw = payload();
         let key = raw.windows(6).position(|bytes| bytes == b"method").unwrap();
         // Behind the key: the occurrence and the presence.
         let encoding = key + "method".len() + 2;
         assert_eq!(raw[encoding], Encoding::TextDictionary as u8);
-        for code in [Encoding::TextByType, Encoding::DictionaryByType] {
+        let of_blocks = [Encoding::TextByType, Encoding::DictionaryByType, Encoding::TextTemplates];
+        for code in of_blocks {
             raw[encoding] = code as u8;
             let error = Directory::decode(&raw).unwrap_err().to_string();
             assert!(error.contains("outside a block"), "{error}");

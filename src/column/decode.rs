@@ -328,8 +328,16 @@ impl<'a> Dense<'a> {
         }
     }
 
-    /// One value as an attribute or body of a type; ids are none. It stays where it stands.
-    pub(super) fn attribute(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'a>> {
+    /// One value as an attribute or body of a type; ids are none.
+    pub(super) fn attribute(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'_>> {
+        match self {
+            Dense::Texts(texts) => of_bytes(value_type, texts.row(at)?),
+            _ => self.standing(value_type, at),
+        }
+    }
+
+    /// As [`Dense::attribute`], if the value stands in the column as it is.
+    pub(super) fn standing(&self, value_type: ValueType, at: usize) -> Option<ValueRef<'a>> {
         Some(match (self, value_type) {
             (Dense::Empties, _) => ValueRef::Empty,
             (Dense::Integers(values), ValueType::Double) => {
@@ -337,11 +345,17 @@ impl<'a> Dense<'a> {
             }
             (Dense::Integers(values), ValueType::Bool) => ValueRef::Bool(*values.get(at)? != 0),
             (Dense::Integers(values), _) => ValueRef::Int(*values.get(at)?),
-            (Dense::Texts(_), ValueType::String) => ValueRef::String(self.text(at)?),
-            (Dense::Texts(texts), ValueType::Bytes) => ValueRef::Bytes(texts.row(at)?),
-            (Dense::Texts(texts), _) => ValueRef::Nested(texts.row(at)?),
+            (Dense::Texts(texts), _) => return of_bytes(value_type, texts.standing(at)?),
             (Dense::Ids16 { .. } | Dense::Ids8 { .. }, _) => return None,
         })
+    }
+
+    /// The texts of the column, if it is one of texts.
+    pub(super) fn texts(&self) -> Option<&texts::Decoded<'a>> {
+        match self {
+            Dense::Texts(texts) => Some(texts),
+            _ => None,
+        }
     }
 
     pub(super) fn integer(&self, at: usize) -> Option<i64> {
@@ -351,7 +365,7 @@ impl<'a> Dense<'a> {
         }
     }
 
-    pub(super) fn text(&self, at: usize) -> Option<&'a str> {
+    pub(super) fn text(&self, at: usize) -> Option<&str> {
         match self {
             // UTF-8 was checked when the column was decoded; here it is a slice of it.
             Dense::Texts(texts) => std::str::from_utf8(texts.row(at)?).ok(),
@@ -379,6 +393,15 @@ impl<'a> Dense<'a> {
             _ => None,
         }
     }
+}
+
+fn of_bytes(value_type: ValueType, bytes: &[u8]) -> Option<ValueRef<'_>> {
+    Some(match value_type {
+        // UTF-8 was checked when the column was decoded; this is a slice of it.
+        ValueType::String => ValueRef::String(std::str::from_utf8(bytes).ok()?),
+        ValueType::Bytes => ValueRef::Bytes(bytes),
+        _ => ValueRef::Nested(bytes),
+    })
 }
 
 fn wrong_form(id: &ColumnId, wanted: &str) -> Error {
@@ -428,7 +451,7 @@ fn check_entries(id: &ColumnId, texts: &texts::Decoded<'_>) -> Result<()> {
     match id.value_type {
         ValueType::String => {
             // Valid as a whole and cut at boundaries only: valid each.
-            let whole = std::str::from_utf8(texts.bytes)
+            let whole = std::str::from_utf8(&texts.bytes)
                 .map_err(|error| Error::invalid(format!("text is not UTF-8: {error}")))?;
             match texts.offsets.iter().find(|&&at| !whole.is_char_boundary(at as usize)) {
                 Some(at) => Err(Error::invalid(format!("text is not UTF-8: cut at byte {at}"))),

@@ -40,7 +40,16 @@ impl Encoded {
     pub fn texts(texts: &Texts) -> Encoded {
         let ends = texts.offsets.get(1..).unwrap_or_default();
         let source = texts::Source { bytes: &texts.bytes, ends, codes: &narrow(&texts.codes) };
-        Encoded::with(|body, _| texts::encode(source, None, body))
+        Encoded::with(|body, tail| texts::encode(source, None, body, tail))
+    }
+
+    /// As [`Encoded::texts`], with what only blocks may do: texts, which are UTF-8, as templates.
+    #[must_use]
+    pub fn texts_in_block(texts: &Texts) -> Encoded {
+        let ends = texts.offsets.get(1..).unwrap_or_default();
+        let source = texts::Source { bytes: &texts.bytes, ends, codes: &narrow(&texts.codes) };
+        let in_block = texts::InBlock { types: None, templates: true };
+        Encoded::with(|body, tail| texts::encode(source, Some(in_block), body, tail))
     }
 
     /// Ids of which every row has one; codes in order of first appearance.
@@ -89,7 +98,7 @@ impl Encoded {
         let mut decoded = texts::Decoded::default();
         texts::decode(self.stored()?, count, &mut decoded)?;
         let texts::Decoded { bytes, offsets, codes } = decoded;
-        Ok(Texts { bytes: bytes.to_vec(), offsets, codes })
+        Ok(Texts { bytes: bytes.into_owned(), offsets, codes })
     }
 
     /// Reads ids.
@@ -121,7 +130,7 @@ impl Encoded {
     /// Of [`Encoded::read_texts`] the values at these ranks.
     pub fn pick_texts(&self, count: usize, ranks: &[u32]) -> Result<Texts> {
         let texts::Decoded { bytes, offsets, codes } = pick::texts(self.stored()?, count, ranks)?;
-        Ok(Texts { bytes: bytes.to_vec(), offsets, codes })
+        Ok(Texts { bytes: bytes.into_owned(), offsets, codes })
     }
 
     /// Of [`Encoded::read_ids`] the values at these ranks.

@@ -1,8 +1,11 @@
 //! Events that are read where they stand: all but their own attributes are at hand, and these, of
-//! which there are the most, are still slices of the columns. Who writes an answer needs no more.
+//! which there are the most, are still slices of the columns, but for those whose encoding has to
+//! put them together. Who writes an answer needs no more.
 
 use std::borrow::Cow;
 
+use crate::column::decode::Dense;
+use crate::column::schema::ColumnId;
 use crate::event::{Attribute, Event, ValueRef};
 
 /// Some events of a view; see the module.
@@ -11,7 +14,9 @@ pub struct EventViews<'v> {
     /// Their own attributes are not looked at.
     events: Cow<'v, [Event]>,
     /// Those of one event after those of another.
-    attributes: Vec<(&'v str, ValueRef<'v>)>,
+    attributes: Vec<(&'v str, Place<'v>)>,
+    /// Texts that stand nowhere else.
+    built: String,
     /// Where those of each event end.
     ends: Vec<usize>,
 }
@@ -19,17 +24,80 @@ pub struct EventViews<'v> {
 /// One of them.
 #[derive(Clone, Copy, Debug)]
 pub struct EventView<'r> {
-    /// The event. Its own attributes are to be taken from below, whatever stands here.
+    /// The event. Its own attributes are not here, whatever there is: [`EventView::attributes`].
     pub event: &'r Event,
-    /// Its own attributes, key and value.
-    pub attributes: &'r [(&'r str, ValueRef<'r>)],
+    attributes: &'r [(&'r str, Place<'r>)],
+    built: &'r str,
 }
 
-impl EventView<'_> {
+impl<'r> EventView<'r> {
+    /// Its own attributes, key and value.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'r str, ValueRef<'r>)> + use<'r> {
+        let built = self.built;
+        self.attributes.iter().map(move |(key, place)| (*key, place.value(built)))
+    }
+
     /// The event with all that belongs to it.
     #[must_use]
     pub fn to_event(&self) -> Event {
-        Event { attributes: owned(self.attributes), ..self.event.clone() }
+        Event { attributes: owned(self.attributes()), ..self.event.clone() }
+    }
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'v> {
+    /// In its column, as it is.
+    Column(ValueRef<'v>),
+    /// Among the texts that were built.
+    Built { start: usize, end: usize },
+}
+
+/// Texts that stand nowhere else, taken over from columns once each.
+#[derive(Debug, Default)]
+pub(super) struct Built<'v> {
+    texts: String,
+    /// Whose were taken last, and where they begin.
+    last: Option<(&'v ColumnId, usize)>,
+}
+
+impl<'v> Place<'v> {
+    fn value<'r>(&self, built: &'r str) -> ValueRef<'r>
+    where
+        'v: 'r,
+    {
+        match *self {
+            Place::Column(value) => value,
+            Place::Built { start, end } => {
+                ValueRef::String(built.get(start..end).unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl<'v> Built<'v> {
+    /// The value of a row of a column, whose values come one after another.
+    pub(super) fn place(
+        &mut self,
+        id: &'v ColumnId,
+        dense: &Dense<'v>,
+        at: usize,
+    ) -> Option<Place<'v>> {
+        if let Some(value) = dense.standing(id.value_type, at) {
+            return Some(Place::Column(value));
+        }
+        let texts = dense.texts()?;
+        let place = texts.place(*texts.codes.get(at)?)?;
+        let first = match self.last {
+            Some((last, first)) if std::ptr::eq(last, id) => first,
+            _ => {
+                let first = self.texts.len();
+                self.texts.push_str(std::str::from_utf8(&texts.bytes).ok()?);
+                self.last = Some((id, first));
+                first
+            }
+        };
+        Some(Place::Built { start: first + place.start, end: first + place.end })
     }
 }
 
@@ -38,12 +106,16 @@ impl EventView<'_> {
 pub(super) struct Placed<'v> {
     pub(super) item: usize,
     pub(super) key: &'v str,
-    pub(super) value: ValueRef<'v>,
+    pub(super) place: Place<'v>,
 }
 
 impl<'v> EventViews<'v> {
     /// The events, and the attributes of all of them; those of one event stay in their order.
-    pub(super) fn new(events: Vec<Event>, placed: &[Placed<'v>]) -> EventViews<'v> {
+    pub(super) fn new(
+        events: Vec<Event>,
+        placed: &[Placed<'v>],
+        built: Built<'_>,
+    ) -> EventViews<'v> {
         // Where the next attribute of each event goes; in the end, where its attributes end.
         let mut ends = vec![0; events.len()];
         for attribute in placed {
@@ -56,15 +128,15 @@ impl<'v> EventViews<'v> {
             sum += *start;
             *start = sum;
         }
-        let mut attributes = vec![("", ValueRef::Empty); placed.len()];
+        let mut attributes = vec![("", Place::Column(ValueRef::Empty)); placed.len()];
         for attribute in placed {
             let Some(next) = ends.get_mut(attribute.item) else { continue };
             if let Some(to) = attributes.get_mut(*next) {
-                *to = (attribute.key, attribute.value);
+                *to = (attribute.key, attribute.place);
             }
             *next += 1;
         }
-        EventViews { events: events.into(), attributes, ends }
+        EventViews { events: events.into(), attributes, built: built.texts, ends }
     }
 
     /// Events that somebody else keeps.
@@ -73,10 +145,10 @@ impl<'v> EventViews<'v> {
         let (mut attributes, mut ends) = (Vec::new(), Vec::with_capacity(events.len()));
         for event in events {
             let own = event.attributes.iter();
-            attributes.extend(own.map(|a| (a.key.as_str(), a.value.as_ref())));
+            attributes.extend(own.map(|a| (a.key.as_str(), Place::Column(a.value.as_ref()))));
             ends.push(attributes.len());
         }
-        EventViews { events: events.into(), attributes, ends }
+        EventViews { events: events.into(), attributes, built: String::new(), ends }
     }
 
     /// How many events there are.
@@ -93,15 +165,14 @@ impl<'v> EventViews<'v> {
 
     /// The events, in their order.
     pub fn iter(&self) -> impl Iterator<Item = EventView<'_>> {
-        let attributes = (0..self.ends.len()).map(|at| self.attributes(at));
-        let each = self.events.iter().zip(attributes);
-        each.map(|(event, attributes)| EventView { event, attributes })
+        self.events.iter().enumerate().map(|(at, event)| self.view(at, event))
     }
 
-    fn attributes(&self, at: usize) -> &[(&'v str, ValueRef<'v>)] {
+    fn view<'r>(&'r self, at: usize, event: &'r Event) -> EventView<'r> {
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
         let end = self.ends.get(at).copied().unwrap_or(0);
-        self.attributes.get(start.unwrap_or(0)..end).unwrap_or_default()
+        let attributes = self.attributes.get(start.unwrap_or(0)..end).unwrap_or_default();
+        EventView { event, attributes, built: &self.built }
     }
 
     /// The events with all that belongs to them.
@@ -109,15 +180,14 @@ impl<'v> EventViews<'v> {
     pub fn into_events(mut self) -> Vec<Event> {
         let mut events = std::mem::take(&mut self.events).into_owned();
         for (at, event) in events.iter_mut().enumerate() {
-            event.attributes = owned(self.attributes(at));
+            event.attributes = owned(self.view(at, &Event::default()).attributes());
         }
         events
     }
 }
 
-fn owned(attributes: &[(&str, ValueRef<'_>)]) -> Vec<Attribute> {
-    let own = |(key, value): &(&str, ValueRef<'_>)| Attribute::new(*key, value.to_value());
-    attributes.iter().map(own).collect()
+fn owned<'r>(attributes: impl Iterator<Item = (&'r str, ValueRef<'r>)>) -> Vec<Attribute> {
+    attributes.map(|(key, value)| Attribute::new(key, value.to_value())).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +197,8 @@ mod tests {
 
     #[test]
     fn attributes_stay_in_their_order_with_the_event_they_belong_to() {
-        let place = |item, key, value| Placed { item, key, value: ValueRef::Int(value) };
+        let int = |value| Place::Column(ValueRef::Int(value));
+        let place = |item, key, value| Placed { item, key, place: int(value) };
         let placed = [
             place(0, "a", 1),
             place(2, "a", 2),
@@ -135,7 +206,7 @@ mod tests {
             place(3, "b", 4),
             place(2, "b", 5),
         ];
-        let views = EventViews::new(vec![Event::default(); 5], &placed);
+        let views = EventViews::new(vec![Event::default(); 5], &placed, Built::default());
         let of = |pairs: &[(&str, i64)]| -> Vec<Attribute> {
             pairs.iter().map(|(key, value)| Attribute::new(*key, Value::Int(*value))).collect()
         };

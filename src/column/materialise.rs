@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::column::Bitmap;
 use crate::column::decode::{Columns, Dense};
-use crate::column::event_views::{EventViews, Placed};
+use crate::column::event_views::{Built, EventViews, Placed};
 use crate::column::schema::{ColumnId, Field, Table, marks};
 use crate::error::{Error, Result};
 use crate::event::{
@@ -40,11 +40,12 @@ pub(super) fn views<'a>(
     let usual =
         columns.directory.range(Table::Events, Field::Attribute).len().min(ATTRIBUTES_USUAL);
     let mut attributes = Vec::with_capacity(rows.len() * usual);
+    let mut built = Built::default();
     let mut owners = Owners { resources: vec![0; rows.len()], scopes: vec![None; rows.len()] };
     pour(columns, Table::Events, rows, |id, item, dense, at| {
         if id.field == Field::Attribute {
-            let value = dense.attribute(id.value_type, at);
-            attributes.extend(value.map(|value| Placed { item, key: &id.key, value }));
+            let place = built.place(id, dense, at);
+            attributes.extend(place.map(|place| Placed { item, key: &id.key, place }));
         } else if let Some(event) = events.get_mut(item) {
             set_event(event, &mut owners, item, id, dense, at);
         }
@@ -63,7 +64,7 @@ pub(super) fn views<'a>(
             event.events.push(span_event);
         }
     }
-    Ok(EventViews::new(events, &attributes))
+    Ok(EventViews::new(events, &attributes, built))
 }
 
 /// Which resource and scope each event belongs to.

@@ -10,6 +10,7 @@ use crate::column::encoding::{Encoding, presence};
 use crate::column::schema::{self, ColumnId, Field, Table};
 use crate::column::{Bitmap, Series};
 use crate::error::{Error, Result};
+use crate::event::ValueType;
 use crate::limits;
 
 /// Version of the payload's layout.
@@ -243,6 +244,10 @@ pub(super) fn decode_entry_head(
         let what = format!("column encoding {code} is unknown to this build");
         Error::unsupported(what).at(c.offset() as u64).in_field(id.path())
     })?;
+    let is_string = id.value_type == ValueType::String && id.field != Field::Type;
+    if encoding == Encoding::TextTemplates && !is_string {
+        return Err(c.error("templates of types, or of what is no string").in_field(id.path()));
+    }
     Ok(Entry { presence, encoding, count, body: 0..0, tail: 0..0 })
 }
 
@@ -272,4 +277,32 @@ pub(super) fn sorted_series(pairs: impl Iterator<Item = (String, String)>) -> Ve
     series.sort_unstable();
     series.dedup();
     series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_of_strings_that_are_no_types() {
+        let read = |id: &ColumnId| {
+            let mut bytes = Vec::new();
+            put_entry_head(&mut bytes, id, 0, Encoding::TextTemplates);
+            let mut cursor = Cursor::new(&bytes);
+            decode_id(&mut cursor)?;
+            decode_entry_head(&mut cursor, id, &[1; 5], &[])
+        };
+        let of = |field, value_type| read(&ColumnId::fixed(Table::Events, field, value_type));
+        of(Field::StatusMessage, ValueType::String).unwrap();
+        of(Field::Body, ValueType::String).unwrap();
+        for (field, value_type) in [
+            (Field::Type, ValueType::String),
+            (Field::Body, ValueType::Bytes),
+            (Field::Body, ValueType::Nested),
+            (Field::Body, ValueType::Int),
+        ] {
+            let error = of(field, value_type).unwrap_err().to_string();
+            assert!(error.contains("templates of types"), "{error}");
+        }
+    }
 }

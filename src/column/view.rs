@@ -294,7 +294,7 @@ impl BatchView {
         if let Some(rows) = self.reader().presence(column) {
             scatter(&mut codes, rows, Texts::ABSENT);
         }
-        Ok(Texts { bytes: bytes.to_vec(), offsets, codes })
+        Ok(Texts { bytes: bytes.into_owned(), offsets, codes })
     }
 
     /// Decodes a column of 16-byte ids.

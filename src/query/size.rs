@@ -30,7 +30,7 @@ pub(super) fn event_bytes(event: &Event) -> usize {
 
 /// As [`event_bytes`], of an event that is read where it stands.
 pub(super) fn view_bytes(view: &EventView<'_>) -> usize {
-    let own = view.attributes.iter().map(|(key, value)| attribute_bytes(key, *value));
+    let own = view.attributes().map(|(key, value)| attribute_bytes(key, value));
     event_bytes(view.event) + own.sum::<usize>()
 }
 

@@ -279,7 +279,7 @@ fn what_the_document_does_not_list_is_refused() {
         .filter(|row| row[3].contains("in blocks only"))
         .map(|row| row[1].parse().unwrap())
         .collect();
-    assert_eq!(of_blocks.len(), 2);
+    assert_eq!(of_blocks.len(), 3);
     // A batch may not have them.
     of_blocks.iter().for_each(|code| drop(encodings.remove(code)));
     // The first column's entry follows the version, five row counts, the presences and the count.

@@ -124,7 +124,7 @@ impl ByType {
         types: impl Iterator<Item = u32>,
     ) -> Result<Vec<u32>> {
         let found = self.codes(cursor, (0..).zip(types))?;
-        codes::check_order(cursor, &found, entries)?;
+        codes::check_order(cursor, found.iter().copied(), entries)?;
         Ok(found)
     }
 }

@@ -103,13 +103,18 @@ pub(super) fn decode(
             out.extend(low.iter().zip(high).map(|(&l, &h)| u32::from(l) | u32::from(h) << 8));
         }
     }
-    check_order(cursor, out.get(start..).unwrap_or_default(), entries)
+    let codes = out.get(start..).unwrap_or_default();
+    check_order(cursor, codes.iter().copied(), entries)
 }
 
 /// Whether codes are in order of first appearance and every entry is used.
-pub(super) fn check_order(cursor: &Cursor<'_>, codes: &[u32], entries: usize) -> Result<()> {
+pub(super) fn check_order(
+    cursor: &Cursor<'_>,
+    codes: impl Iterator<Item = u32>,
+    entries: usize,
+) -> Result<()> {
     let mut next = 0;
-    for &code in codes {
+    for code in codes {
         if code > next {
             return Err(cursor.error(format!("code {code} appears before code {next}")));
         }

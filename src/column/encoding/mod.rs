@@ -19,6 +19,7 @@ pub(crate) mod select;
 pub(crate) mod texts;
 
 mod codes;
+mod templates;
 
 /// How a body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +49,8 @@ pub(crate) enum Encoding {
     TextPlain = 17,
     /// Text, in blocks: distinct values and a code per type.
     TextByType = 18,
+    /// Text, in blocks: distinct values as templates and numbers.
+    TextTemplates = 19,
     /// Ids: distinct ones and a code per row.
     IdDictionary = 24,
     /// Ids: one after another.
@@ -72,6 +75,7 @@ impl Encoding {
             16 => Encoding::TextDictionary,
             17 => Encoding::TextPlain,
             18 => Encoding::TextByType,
+            19 => Encoding::TextTemplates,
             24 => Encoding::IdDictionary,
             25 => Encoding::IdPlain,
             26 => Encoding::IdReference,
@@ -94,6 +98,7 @@ impl Encoding {
             Encoding::TextDictionary => "text dictionary",
             Encoding::TextPlain => "text plain",
             Encoding::TextByType => "text by type",
+            Encoding::TextTemplates => "text templates",
             Encoding::IdDictionary => "id dictionary",
             Encoding::IdPlain => "id plain",
             Encoding::IdReference => "id reference",
@@ -102,7 +107,8 @@ impl Encoding {
 
     /// Whether only blocks may have it: finding out costs time that producers do not have.
     pub(crate) fn is_of_blocks(self) -> bool {
-        matches!(self, Encoding::DictionaryByType | Encoding::TextByType)
+        use Encoding::{DictionaryByType, TextByType, TextTemplates};
+        matches!(self, DictionaryByType | TextByType | TextTemplates)
     }
 
     /// Where in the payload its bodies stand: those that are mostly small numbers without order stand

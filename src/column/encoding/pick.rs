@@ -106,8 +106,11 @@ fn runs(cursor: &mut Cursor<'_>, count: usize, ranks: &[u32]) -> Result<Vec<i64>
     Ok(picked)
 }
 
-/// Texts at these ranks, of `count`: all entries, and the code of each rank.
+/// Texts at these ranks, of `count`: some of the entries or all, and the code of each rank.
 pub(crate) fn texts<'a>(stored: Stored<'a>, count: usize, ranks: &[u32]) -> Result<Decoded<'a>> {
+    if stored.encoding == Encoding::TextTemplates {
+        return texts::pick_templates(stored, count, ranks);
+    }
     let mut decoded = Decoded::default();
     let (mut cursor, entries) = texts::decode_entries(stored, count, &mut decoded)?;
     decoded.codes = match stored.encoding {
@@ -262,7 +265,7 @@ mod tests {
             let row_codes: Vec<u16> = (0..1_000).map(|row| row % distinct).collect();
             let mut body = Vec::new();
             let source = texts::Source { bytes: &bytes, ends: &ends, codes: &row_codes };
-            let encoding = texts::encode(source, None, &mut body);
+            let encoding = texts::encode(source, None, &mut body, &mut Vec::new());
             let stored = Stored { encoding, body: &body, tail: &[] };
             let ranks = ranks(1_000);
             let picked = texts(stored, 1_000, &ranks).unwrap();

@@ -29,6 +29,7 @@ use crate::column::chunk::ChunkWriter;
 use crate::column::compress::Compressor;
 use crate::column::decode::{Columns, Dense};
 use crate::column::encoding::by_type::TypesOf;
+use crate::column::encoding::texts::InBlock;
 use crate::column::encoding::{ids, presence};
 use crate::column::payload;
 use crate::column::schema::{ColumnId, EXPANDED_VALUE_BYTES, Field, Form, Table};
@@ -472,7 +473,7 @@ impl Gather {
                 (Some(parents), Some(spans)) => {
                     ids::encode_references(parents, spans, references, &mut body, &mut tail)
                 }
-                _ => column.encode(types_of(types, column), &mut body, &mut tail),
+                _ => column.encode(Some(in_block(types, column)), &mut body, &mut tail),
             };
             chunks.put(&column.id, presence, encoding, (&body, &tail), compressor)?;
         }
@@ -505,6 +506,13 @@ fn readable(header: &FrameHeader, bytes: Vec<u8>) -> Result<Vec<u8>> {
         .map_err(|error| Error::limit(format!("a block that no reader would open: {error}")))?;
     // Nobody else holds them any more, so that nothing is copied.
     Ok(bytes.into())
+}
+
+/// What a block may do with a column. Types stay as they are: codes of others refer to theirs.
+fn in_block<'c>(types: Option<&'c ColumnBuffer>, column: &'c ColumnBuffer) -> InBlock<'c> {
+    let is_string = column.id.value_type == ValueType::String;
+    let templates = is_string && column.id.field != Field::Type;
+    InBlock { types: types_of(types, column), templates }
 }
 
 /// The types of all events, for a column of theirs whose codes may follow from them.

@@ -95,3 +95,62 @@ fn what_follows_from_types_comes_back_whole_picked_and_compared() {
     let as_sent = batch_view.texts(as_sent).unwrap();
     assert!((0..events.len()).all(|row| texts.row(row) == as_sent.row(row)));
 }
+
+/// A batch of events with statements, and bytes that look like some.
+fn with_statements() -> (Vec<Event>, crate::Batch) {
+    let event = |row: i64| {
+        let statement = format!("SELECT a FROM b WHERE id = {} LIMIT {}", row * 7_919 % 5_000, 50);
+        let digits = Value::Bytes(format!("bytes {row}").into());
+        let mut attributes = vec![Attribute::new("bytes", digits)];
+        if row % 3 != 0 {
+            attributes.push(Attribute::new("statement", Value::String(statement.clone())));
+        }
+        Event {
+            sequence: row as u64,
+            time: Timestamp(row),
+            source: "cart".into(),
+            event_type: format!("type {row}"),
+            status_message: statement.clone(),
+            body: Some(Value::String(statement)),
+            attributes,
+            ..Event::default()
+        }
+    };
+    let events: Vec<Event> = (0..3_000).map(event).collect();
+    let mut builder = BatchBuilder::new();
+    events.iter().for_each(|event| builder.push(event).unwrap());
+    (events, builder.finish().unwrap())
+}
+
+#[test]
+fn texts_of_templates_come_back_whole_and_picked_and_types_and_bytes_have_none() {
+    let (events, batch) = with_statements();
+    let batch_view = BatchView::open(batch.header(), batch.payload()).unwrap();
+    let mut gather = Gather::new();
+    gather.add(batch.header(), &batch_view, 0..events.len()).unwrap();
+    let block = gather.finish().unwrap();
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
+    view.check().unwrap();
+    let attribute = |key| view.find_attribute(Table::Events, key).next().unwrap();
+    let fixed = |field| view.find(Table::Events, field).unwrap();
+    let in_templates = [attribute("statement"), fixed(Field::StatusMessage), fixed(Field::Body)];
+    assert!(in_templates.map(|at| view.encoding(at)) == [Some("text templates"); 3]);
+    let others = [attribute("bytes"), fixed(Field::Type)];
+    assert!(others.map(|at| view.encoding(at)) == [Some("text plain"); 2]);
+    let every: Vec<u32> = (0..events.len() as u32).collect();
+    let some: Vec<u32> = every.iter().copied().filter(|row| row % 50 < 2).collect();
+    for rows in [&every, &some] {
+        let views = view.event_views(&block.header, rows).unwrap();
+        for (row, of) in rows.iter().zip(views.iter()) {
+            let own = &events[*row as usize].attributes;
+            let expected = own.iter().map(|a| (a.key.as_str(), a.value.as_ref()));
+            let mut found: Vec<_> = of.attributes().collect();
+            found.sort_by_key(|(key, _)| *key);
+            assert!(found.into_iter().eq(expected), "row {row}");
+        }
+        for (row, mut event) in rows.iter().zip(views.into_events()) {
+            event.resource = std::sync::Arc::default();
+            assert_eq!(event, events[*row as usize]);
+        }
+    }
+}

@@ -30,7 +30,7 @@ const SPAN_BYTES: usize = 512;
 /// About as many bytes as [`write_trace`] appends.
 #[must_use]
 pub fn trace_bytes(events: &[EventView<'_>]) -> usize {
-    let tag = |(key, value): &(&str, ValueRef<'_>)| {
+    let tag = |(key, value): (&str, ValueRef<'_>)| {
         let text = match value {
             ValueRef::String(text) => text.len(),
             ValueRef::Bytes(bytes) | ValueRef::Nested(bytes) => 2 * bytes.len(),
@@ -38,7 +38,7 @@ pub fn trace_bytes(events: &[EventView<'_>]) -> usize {
         };
         TAG_BYTES + key.len() + text
     };
-    let span = |view: &EventView<'_>| view.attributes.iter().map(tag).sum::<usize>() + SPAN_BYTES;
+    let span = |view: &EventView<'_>| view.attributes().map(tag).sum::<usize>() + SPAN_BYTES;
     events.iter().map(span).sum()
 }
 
@@ -127,8 +127,8 @@ fn is_child(link: &Link) -> bool {
 /// The attributes, then what else there is to say, unless an attribute has said it.
 fn write_tags(tags: &mut Tags<'_>, view: &EventView<'_>) {
     let span = view.event;
-    view.attributes.iter().for_each(|(key, value)| tags.attribute(key, *value));
-    let said = |key: &str| view.attributes.iter().any(|(own, _)| *own == key);
+    view.attributes().for_each(|(key, value)| tags.attribute(key, value));
+    let said = |key: &str| view.attributes().any(|(own, _)| own == key);
     let mut text = |key: &str, text: &str| {
         if !text.is_empty() && !said(key) {
             tags.text(key, text);
