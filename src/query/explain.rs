@@ -67,8 +67,8 @@ impl fmt::Display for Explain {
         writeln!(f, "frames    {} of {}", self.frames, s.frames)?;
         writeln!(f, "          {} out by time", s.frames_by_time)?;
         writeln!(f, "          {} out by sequence", s.frames_by_sequence)?;
-        writeln!(f, "          {} out by source and type", s.frames_by_series)?;
         writeln!(f, "          {} out by trace filter", s.frames_by_trace)?;
+        writeln!(f, "          {} out by source and type", s.frames_by_series)?;
         writeln!(f, "          {} out by attributes", s.frames_by_attribute)?;
         writeln!(f, "          {} out by links", s.frames_by_link)?;
         writeln!(f, "events    {}, {} certain to match", self.events, self.events_certain)?;

@@ -1,4 +1,4 @@
-//! Which frames a query has to read: those that times, sequences, series, trace filters, attributes
+//! Which frames a query has to read: those that times, sequences, trace filters, series, attributes
 //! and links cannot leave out. No event is read for it.
 
 use std::sync::Arc;
@@ -79,10 +79,10 @@ pub struct Steps {
     pub frames_by_time: u64,
     /// Of the rest, left out by their sequences.
     pub frames_by_sequence: u64,
-    /// Of the rest, left out by their sources and types.
-    pub frames_by_series: u64,
     /// Of the rest, left out by their trace filters.
     pub frames_by_trace: u64,
+    /// Of the rest, left out by their sources and types.
+    pub frames_by_series: u64,
     /// Of the rest, left out by their attributes.
     pub frames_by_attribute: u64,
     /// Of the rest, left out because they link to other traces or none.
@@ -237,7 +237,7 @@ impl<'a, S: Segment> Plan<'a, S> {
     ) -> Result<()> {
         let at = self.segments.len() as u32;
         let before = self.frames.len();
-        let verdicts: Vec<_> = directory.series.iter().map(|s| self.predicate.verdict(s)).collect();
+        let mut verdicts = None;
         for index in 0..segment.frames_visible() {
             let Some(entry) = directory.frames.get(index) else {
                 break;
@@ -246,7 +246,8 @@ impl<'a, S: Segment> Plan<'a, S> {
                 guard.check(0)?;
             }
             self.steps.frames += 1;
-            if let Some((inside, certain)) = self.verdict(entry, &verdicts, indexes) {
+            if let Some((inside, certain)) = self.verdict(entry, &directory, &mut verdicts, indexes)
+            {
                 let times = (entry.min_time, entry.max_time);
                 let frame = index as u32;
                 self.frames.push(PlannedFrame { segment: at, frame, inside, certain, times });
@@ -283,31 +284,37 @@ impl<'a, S: Segment> Plan<'a, S> {
     }
 
     /// `None` if the frame can be left out, else whether bounds and predicate hold for all of it.
+    /// Series are judged when the first frame is asked for its own.
     fn verdict(
         &mut self,
         entry: &FrameEntry,
-        verdicts: &[(bool, bool)],
+        directory: &Directory,
+        verdicts: &mut Option<Vec<(bool, bool)>>,
         indexes: &Indexes<'_>,
     ) -> Option<(bool, bool)> {
-        let steps = &mut self.steps;
-        if !self.bounds.range.overlaps(entry.min_time, entry.max_time) {
+        let Plan { steps, predicate, bounds, .. } = self;
+        if !bounds.range.overlaps(entry.min_time, entry.max_time) {
             steps.frames_by_time += 1;
             return None;
         }
         let end = entry.first_sequence + u64::from(entry.events);
-        if !self.bounds.overlaps_sequences(entry.first_sequence, end) {
+        if !bounds.overlaps_sequences(entry.first_sequence, end) {
             steps.frames_by_sequence += 1;
             return None;
         }
+        // Of thousands of frames few have a trace: what is left is asked for little.
+        if indexes.traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
+            steps.frames_by_trace += 1;
+            return None;
+        }
+        let verdicts = verdicts.get_or_insert_with(|| {
+            directory.series.iter().map(|series| predicate.verdict(series)).collect()
+        });
         // A series the directory does not know proves nothing.
         let of = |series: &u32| verdicts.get(*series as usize).copied().unwrap_or((true, true));
         let constant = entry.series.is_empty() || verdicts.is_empty();
         if !constant && !entry.series.iter().any(|s| of(s).0) {
             steps.frames_by_series += 1;
-            return None;
-        }
-        if indexes.traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
-            steps.frames_by_trace += 1;
             return None;
         }
         let may_hold = |(probe, attributes): &(SegmentProbe, &SegmentAttributes)| {
@@ -318,7 +325,7 @@ impl<'a, S: Segment> Plan<'a, S> {
             return None;
         }
         let certain = !constant && !entry.series.iter().any(|s| of(s).1);
-        Some((self.bounds.contain(entry), certain))
+        Some((bounds.contain(entry), certain))
     }
 
     /// Segment and directory entry of a planned frame.

@@ -23,6 +23,9 @@ pub(super) fn many(random: &mut Random, count: u64) -> Vec<Event> {
         let count = Attribute::new("count", Value::Int((i % 7) as i64));
         // Follows from the type.
         let method = Attribute::new("method", Value::String(format!("method {}", i % 5 / 2)));
+        // Made from a template.
+        let statement = (i % 16 == 0).then(|| format!("get {i} of {} shops", i * 7_919 % 1_000));
+        let statement = statement.map(|text| Attribute::new("statement", Value::String(text)));
         let mut event = Event {
             time: Timestamp(first.time.0 - (i * step) as i64),
             signal: Signal::Log,
@@ -30,7 +33,7 @@ pub(super) fn many(random: &mut Random, count: u64) -> Vec<Event> {
             event_type: format!("{} {}", first.event_type, i % 5),
             trace_id: trace,
             span_id: first.span_id.filter(|_| i == 0),
-            attributes: vec![count, method],
+            attributes: [Some(count), Some(method), statement].into_iter().flatten().collect(),
             resource: first.resource.clone(),
             ..Event::default()
         };
