@@ -87,6 +87,12 @@ pub(crate) fn random_value(random: &mut Random) -> Value {
     }
 }
 
+/// Texts that differ in their numbers: those of a block are stored as templates.
+pub(crate) fn random_statement(random: &mut Random) -> String {
+    let (order, shop) = (random.below(300), random.below(3));
+    format!("order {order:02} of shop {shop} is late")
+}
+
 fn random_attributes(random: &mut Random, most: usize) -> Vec<Attribute> {
     let count = random.below(most + 1);
     (0..count).map(|_| Attribute::new(random.pick(&KEYS), random_value(random))).collect()
@@ -127,7 +133,10 @@ pub(crate) fn random_event(random: &mut Random, batch: usize) -> Event {
     if span {
         event.kind = random.pick(&[Kind::Unspecified, Kind::Server, Kind::Client, Kind::Internal]);
         event.status = random.pick(&[Status::Unset, Status::Ok, Status::Error]);
-        event.status_message = random.pick(&TEXTS).to_owned();
+        event.status_message = match random.below(3) {
+            0 => random.pick(&TEXTS).to_owned(),
+            _ => random_statement(random),
+        };
         event.trace_state = random.pick(&["", "k=v"]).to_owned();
         event.links = random_links(random, batch);
         event.events = random_span_events(random, time);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use annal::column::{Field, Table};
 use annal::event::Event;
 use annal::query::{By, Order, Query};
 use annal::storage::MemoryStorage;
@@ -63,6 +64,7 @@ impl Fixture {
         }
         let compacted = store.snapshot().segments().iter().filter(|s| s.is_compacted()).count();
         assert_eq!(compacted, (self.events.len().div_ceil(COPIED_EVENTS) - 1) / COPIED_BATCHES);
+        assert_templates(&store.snapshot());
         Fixture { store, events: self.events.clone() }
     }
 
@@ -95,4 +97,14 @@ fn append(store: &Store, events: &[Event]) -> u64 {
     events.iter().for_each(|e| builder.push(e).unwrap());
     let ack = store.append(builder.finish().unwrap()).unwrap().wait().unwrap();
     ack.first_sequence.unwrap()
+}
+
+/// What is asked of compacted texts is asked of templates, too.
+fn assert_templates(snapshot: &Snapshot) {
+    for segment in snapshot.segments().iter().filter(|segment| segment.is_compacted()) {
+        let directory = segment.directory().unwrap();
+        let (_, block) = segment.read(segment.frames(&directory).next().unwrap()).unwrap();
+        let messages = block.find(Table::Events, Field::StatusMessage).unwrap();
+        assert_eq!(block.encoding(messages), Some("text templates"));
+    }
 }

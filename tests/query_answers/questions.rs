@@ -8,7 +8,8 @@ use annal::query::{
 use annal::{TimeRange, Timestamp};
 
 use crate::events::{
-    DOUBLES, DURATIONS, INTS, KEYS, Random, SCOPES, SOURCES, TEXTS, TYPES, span_ids, trace_ids,
+    DOUBLES, DURATIONS, INTS, KEYS, Random, SCOPES, SOURCES, TEXTS, TYPES, random_statement,
+    span_ids, trace_ids,
 };
 use crate::naive;
 
@@ -21,8 +22,19 @@ const ORDERED: [Operator; 6] = [
     Operator::GreaterOrEqual,
 ];
 const EQUALITY: [Operator; 2] = [Operator::Equal, Operator::NotEqual];
-const PATTERNS: [&str; 9] =
-    [".*t.*", "x", "u-.*", ".*7", "a|x", ".*out.after.*", "", ".*", "[A-Z].*m"];
+const PATTERNS: [&str; 11] = [
+    ".*t.*",
+    "x",
+    "u-.*",
+    ".*7",
+    "a|x",
+    ".*out.after.*",
+    "",
+    ".*",
+    "[A-Z].*m",
+    "order 0.*",
+    ".*[02] is late",
+];
 
 pub(crate) fn random_query(random: &mut Random, events: &[Event]) -> Query {
     let mut query = Query::new(range(random, events));
@@ -179,6 +191,9 @@ fn text(random: &mut Random, reference: Reference, ordered: Operator) -> Expr {
     if random.one_in(3) {
         let operator = random.pick(&[Operator::Matches, Operator::NotMatches]);
         return Expr::compare(reference, operator, random.pick(&PATTERNS));
+    }
+    if random.one_in(4) {
+        return Expr::compare(reference, ordered, random_statement(random).as_str());
     }
     let words = [&TEXTS[..], &SOURCES, &TYPES, &SCOPES, &["exception", "1.0", "WARN"]].concat();
     Expr::compare(reference, ordered, random.pick(&words))
