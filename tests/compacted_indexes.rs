@@ -160,6 +160,35 @@ fn minutes_of_sources_are_the_same_whether_they_are_known_or_read() {
 }
 
 #[test]
+fn counts_are_the_same_whether_minutes_are_known_or_read() {
+    let (_store, before, after) = both();
+    let all = TimeRange { since: Timestamp::MIN, until: Timestamp::MAX };
+    let cut = |from: i64, to: i64| TimeRange {
+        since: Timestamp(START + from * 1_000_000_007),
+        until: Timestamp(START + to * 1_000_000_007),
+    };
+    let by = |bits: u8| By { source: bits & 1 > 0, event_type: bits & 2 > 0, minute: bits & 4 > 0 };
+    for range in [all, cut(100, 5_000), cut(0, 43), cut(700, 730), cut(900, 901), cut(-900, 1_300)]
+    {
+        for filter in [None, Some("source != \"pay\""), Some("type != \"type 3\"")] {
+            for by in (0..8).map(by) {
+                let filter = filter.map(|text| text.parse().unwrap());
+                let query = Query { range, filter, ..Query::default() };
+                let expected = before.count(&query, by).unwrap();
+                let found = after.count(&query, by).unwrap();
+                assert_eq!(found.counts, expected.counts, "{query:?} {by:?}");
+                assert_eq!(found.scanned.events_matched, expected.scanned.events_matched);
+            }
+        }
+    }
+    for by in [1, 4, 5].map(by) {
+        let whole = after.count(&Query::default(), by).unwrap();
+        assert_eq!(whole.counts.iter().map(|count| count.count).sum::<u64>(), EVENTS);
+        assert!(whole.scanned.events_read < EVENTS / 4, "{:?}", whole.scanned);
+    }
+}
+
+#[test]
 fn blocks_without_a_value_are_not_read_and_no_event_is_missed() {
     let (_store, before, after) = both();
     let count = |snapshot: &Snapshot, text: &str| {

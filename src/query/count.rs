@@ -1,4 +1,5 @@
-//! Counts of matching events, from columns or from directories alone: no event is made.
+//! Counts of matching events, from columns, or from directories and what segments know of their
+//! minutes alone: no event is made.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +9,12 @@ use crate::query::decoded::Columns;
 use crate::query::fold::fold;
 use crate::query::groups::{Grouping, minute_of};
 use crate::query::guard::Guard;
+use crate::query::minutes::{self, KnownMinutes, Left, OfSource};
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
-use crate::query::{By, Count, Counts, scan};
+use crate::query::{By, Count, Counts};
 use crate::time::{MINUTE_NS, Timestamp};
 
 /// Numbers by packed key, with a fixed hash: the keys are not a stranger's.
@@ -20,32 +22,44 @@ pub(super) type Packed<T> = hashbrown::HashMap<u64, T, foldhash::fast::FixedStat
 
 /// Source, type and minute of a group, where asked for.
 type Group = (Option<String>, Option<String>, Option<Timestamp>);
+/// Events of each group.
+type Sum = BTreeMap<Group, u64>;
 
 /// Counts what matches. Limit, order and cursor of the query mean nothing.
 pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -> Result<Counts> {
     let query = Query { cursor: None, ..query.clone() };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
-    let mut groups: BTreeMap<Group, u64> = BTreeMap::new();
+    let mut groups = Sum::new();
     if by == By::default() {
         groups.insert((None, None, None), 0);
     }
-    let add = |sum: &mut BTreeMap<Group, u64>, frame: &PlannedFrame, guard: &mut Guard| {
-        if let Some((group, events)) = known(&plan, frame, by) {
+    // Where neither is asked for, directories know more frames than minutes do.
+    let by_minutes = !by.event_type && (by.source || by.minute);
+    let (minutes, sums_known) = match by_minutes && minutes::answer(&plan, &query) {
+        true => {
+            let add = |sum: &mut Sum, of| add_minutes(sum, of, by);
+            KnownMinutes::add_up(source, &plan, &mut guard, Sum::new, add)?
+        }
+        false => (KnownMinutes::none(), Vec::new()),
+    };
+    let add = |sum: &mut Sum, frame: &PlannedFrame, guard: &mut Guard| {
+        let known = known(&plan, frame, by).filter(|_| minutes.left(frame) == Left::All);
+        if let Some((group, events)) = known {
             guard.check(0)?;
             guard.scanned.events_matched += events;
             *sum.entry(group).or_default() += events;
-        } else if let Some((_, _, counts)) =
-            scan::frame(&plan, frame, guard, |columns, rows| in_frame(columns, rows, by))?
-        {
-            for (group, events) in counts {
+        } else {
+            let in_frame = |columns: &mut Columns<'_>, rows: &_| in_frame(columns, rows, by);
+            let counts = minutes.read(&plan, frame, guard, in_frame)?;
+            for (group, events) in counts.into_iter().flatten() {
                 *sum.entry(group).or_default() += events;
             }
         }
         check_groups(sum.len())
     };
-    let sums = fold(source.workers, &plan.frames, &mut guard, BTreeMap::new, add)?;
-    for (group, events) in sums.into_iter().flatten() {
+    let sums = fold(source.workers, &plan.frames, &mut guard, Sum::new, add)?;
+    for (group, events) in sums_known.into_iter().chain(sums).flatten() {
         *groups.entry(group).or_default() += events;
     }
     check_groups(groups.len())?;
@@ -56,6 +70,16 @@ pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -
         count,
     });
     Ok(Counts { counts: counts.collect(), scanned: guard.scanned, damage: guard.damage })
+}
+
+/// Adds what a segment knows of a source.
+fn add_minutes(sum: &mut Sum, of: OfSource, by: By) -> Result<()> {
+    let source = by.source.then_some(of.source);
+    for (start, minute) in of.minutes {
+        let start = by.minute.then_some(Timestamp(start));
+        *sum.entry((source.clone(), None, start)).or_default() += minute.events;
+    }
+    check_groups(sum.len())
 }
 
 fn check_groups(groups: usize) -> Result<()> {

@@ -30,6 +30,7 @@ mod ids;
 mod lexer;
 mod links;
 mod lookup;
+mod minutes;
 mod nested;
 mod pairs;
 mod parser;

@@ -9,16 +9,16 @@
 
 use crate::error::{Error, Result};
 use crate::index::Histogram;
-use crate::index::minutes::MINUTE_NS;
 use crate::query::Scanned;
 use crate::query::fold::fold;
 use crate::query::guard::Guard;
-use crate::query::plan::{Plan, PlannedFrame, plan};
+use crate::query::minutes::{self, KnownMinutes};
+use crate::query::plan::{PlannedFrame, plan};
 use crate::query::request::Query;
 use crate::query::source::{Segment, Source};
 use crate::query::sums::Sums;
 use crate::store::Snapshot;
-use crate::time::{TimeRange, Timestamp};
+use crate::time::{MINUTE_NS, Timestamp};
 
 /// What tells series apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,70 +85,20 @@ pub(super) fn series<S: Segment>(
     let query = Query { cursor: None, ..query.clone() };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
-    let whole = whole_minutes(&plan.bounds.range);
-    let asked = Asked { plan: &plan, query: &query, step_ns, by, whole: &whole };
     let new = || Sums::new(step_ns, by);
-    let known = fold(source.workers, &asked.segments(), &mut guard, Known::default, |k, at, g| {
-        let mut sums = k.sums.take().unwrap_or_else(new);
-        if sums.add_minutes(&asked, *at, g)? {
-            k.segments.push(*at);
-        }
-        k.sums = Some(sums);
-        Ok(())
-    })?;
-    let (mut sums, mut is_known) = (new(), vec![false; plan.segments.len()]);
-    for known in known {
-        for at in known.segments {
-            if let Some(is_known) = is_known.get_mut(at) {
-                *is_known = true;
-            }
-        }
-        known.sums.into_iter().for_each(|sum| sums.join(sum));
-    }
+    let by_minutes = by == SeriesBy::Source && step_ns % MINUTE_NS == 0;
+    let (known, sums_known) = match by_minutes && minutes::answer(&plan, &query) {
+        true => KnownMinutes::add_up(source, &plan, &mut guard, new, Sums::add_minutes)?,
+        false => (KnownMinutes::none(), Vec::new()),
+    };
     let add = |sums: &mut Sums, frame: &PlannedFrame, guard: &mut Guard| {
-        let is_known = is_known.get(frame.segment as usize) == Some(&true);
-        sums.add_frame(&asked, frame, is_known, guard)
+        known.read(&plan, frame, guard, |columns, rows| sums.add(columns, rows))?;
+        sums.check()
     };
     let read = fold(source.workers, &plan.frames, &mut guard, new, add)?;
+    let mut sums = new();
+    sums_known.into_iter().for_each(|sum| sums.join(sum));
     read.into_iter().for_each(|sum| sums.join(sum));
     sums.check()?;
     Ok(SeriesAnswer { series: sums.finish(), scanned: guard.scanned, damage: guard.damage })
-}
-
-/// What every piece of the work has to know.
-pub(super) struct Asked<'q, 'a, S> {
-    pub(super) plan: &'q Plan<'a, S>,
-    query: &'q Query,
-    step_ns: i64,
-    by: SeriesBy,
-    /// Times of the minutes that are asked for as a whole.
-    pub(super) whole: &'q std::ops::Range<i64>,
-}
-
-impl<S: Segment> Asked<'_, '_, S> {
-    /// The planned segments whose minutes would answer the question, if they have any.
-    fn segments(&self) -> Vec<usize> {
-        let answers = !self.query.full_scan
-            && self.by == SeriesBy::Source
-            && self.step_ns % MINUTE_NS == 0
-            && self.query.sequences.is_none()
-            && self.plan.predicate.is_of_source();
-        if answers { (0..self.plan.segments.len()).collect() } else { Vec::new() }
-    }
-}
-
-/// What segments know, and which segments those are.
-#[derive(Default)]
-struct Known {
-    segments: Vec<usize>,
-    sums: Option<Sums>,
-}
-
-/// The times of minutes that lie in the range as a whole.
-fn whole_minutes(range: &TimeRange) -> std::ops::Range<i64> {
-    let begin = |time: i64| time.saturating_sub(time.rem_euclid(MINUTE_NS));
-    let (since, until) = (range.since.0, range.until.0);
-    let first = begin(since);
-    let first = if first == since { first } else { first.saturating_add(MINUTE_NS) };
-    first..begin(until)
 }

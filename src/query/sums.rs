@@ -6,17 +6,13 @@ use std::rc::Rc;
 use crate::column::{Field, Ints, Series, Table};
 use crate::error::{Error, Result};
 use crate::event::{Signal, is_error};
-use crate::index::minutes::{MINUTE_NS, Minute};
 use crate::limits;
 use crate::query::By;
 use crate::query::decoded::{Columns, has_int};
 use crate::query::groups::Grouping;
-use crate::query::guard::Guard;
-use crate::query::plan::PlannedFrame;
-use crate::query::scan;
+use crate::query::minutes::OfSource;
 use crate::query::selection::Selection;
-use crate::query::series::{Asked, Point, PointSeries, SeriesBy};
-use crate::query::source::Segment;
+use crate::query::series::{Point, PointSeries, SeriesBy};
 use crate::time::Timestamp;
 
 /// What has been added up so far.
@@ -89,72 +85,17 @@ impl Sums {
         Err(Error::limit(what).in_field("step"))
     }
 
-    /// Adds what a segment knows of whole minutes; says whether it does.
-    pub(super) fn add_minutes<S: Segment>(
-        &mut self,
-        asked: &Asked<'_, '_, S>,
-        at: usize,
-        guard: &mut Guard,
-    ) -> Result<bool> {
-        let Some(planned) = asked.plan.segments.get(at) else { return Ok(false) };
-        guard.check(0)?;
-        let mut sources: Vec<(String, Vec<(i64, Minute)>)> = Vec::new();
-        let mut each = |source: &str, number: i64, minute: Minute| {
-            let start = number.saturating_mul(MINUTE_NS);
-            if !asked.whole.contains(&start) {
-                return;
+    /// Adds what a segment knows of a source.
+    pub(super) fn add_minutes(&mut self, of: OfSource) -> Result<()> {
+        let series = Series { source: of.source, event_type: String::new() };
+        let number = self.number_of(series);
+        for (start, minute) in of.minutes {
+            let place = self.place(number, start.div_euclid(self.step_ns));
+            if let Some((_, _, point)) = self.points.get_mut(place) {
+                point.count += minute.events;
+                point.errors += minute.errors;
+                point.durations.merge(minute.durations);
             }
-            match sources.last_mut() {
-                Some((last, minutes)) if last == source => minutes.push((start, minute)),
-                _ => sources.push((source.to_owned(), vec![(start, minute)])),
-            }
-        };
-        let read = guard.tolerate(planned.segment.minutes(&mut each))?.unwrap_or(false);
-        for (source, minutes) in sources.into_iter().filter(|_| read) {
-            let series = Series { source, event_type: String::new() };
-            if !asked.plan.predicate.verdict(&series).0 {
-                continue;
-            }
-            let number = self.number_of(series);
-            for (start, minute) in minutes {
-                let place = self.place(number, start.div_euclid(self.step_ns));
-                if let Some((_, _, point)) = self.points.get_mut(place) {
-                    point.count += minute.events;
-                    point.errors += minute.errors;
-                    point.durations.merge(minute.durations);
-                }
-                guard.scanned.events_matched += minute.events;
-            }
-            self.check()?;
-        }
-        Ok(read)
-    }
-
-    /// Adds the events of a frame, or those that are in no minute that is known.
-    pub(super) fn add_frame<S: Segment>(
-        &mut self,
-        asked: &Asked<'_, '_, S>,
-        frame: &PlannedFrame,
-        is_known: bool,
-        guard: &mut Guard,
-    ) -> Result<()> {
-        let (plan, whole) = (asked.plan, asked.whole);
-        if !is_known {
-            scan::frame(plan, frame, guard, |columns, rows| self.add(columns, rows))?;
-        } else if whole.contains(&frame.times.0.0) && whole.contains(&frame.times.1.0) {
-            guard.scanned.frames_pruned += 1;
-        } else {
-            let matched = guard.scanned.events_matched;
-            let cut = scan::frame(plan, frame, guard, |columns, rows| {
-                let times = columns.every_int(Table::Events, Field::Time)?;
-                let is_known = |row| times.values.get(row).is_some_and(|time| whole.contains(time));
-                let mut cut = rows.clone();
-                cut.and_not(&Selection::of(rows.rows(), is_known));
-                self.add(columns, &cut)?;
-                Ok(cut.count() as u64)
-            })?;
-            // The others are counted as what is known.
-            guard.scanned.events_matched = matched + cut.map_or(0, |(.., cut)| cut);
         }
         self.check()
     }
@@ -178,8 +119,8 @@ impl Sums {
         }
     }
 
-    /// Adds the matching events of a frame; nothing of it if it is damaged.
-    fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
+    /// Adds events of a frame; nothing of it if it is damaged.
+    pub(super) fn add(&mut self, columns: &mut Columns<'_>, rows: &Selection) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
