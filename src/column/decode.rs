@@ -3,6 +3,7 @@
 //! Validation and views use the same functions, so what passed validation can be read, and damage
 //! that came later is an error and never an answer.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::codec::any_value;
@@ -350,6 +351,14 @@ impl<'a> Dense<'a> {
         })
     }
 
+    /// Bytes that were put together for it.
+    pub(super) fn built_bytes(&self) -> usize {
+        match self {
+            Dense::Texts(texts) if matches!(texts.bytes, Cow::Owned(_)) => texts.bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// The texts of the column, if it is one of texts.
     pub(super) fn texts(&self) -> Option<&texts::Decoded<'a>> {
         match self {
@@ -393,6 +402,17 @@ impl<'a> Dense<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether texts that were put together, `bytes` so far, can be those of one block: a writer counts
+/// them as expanded.
+pub(super) fn check_built(bytes: usize, id: &ColumnId) -> Result<()> {
+    let max = limits::BATCH_EXPANDED_BYTES_MAX;
+    if bytes > max {
+        let what = format!("the texts of a block have more than {max} bytes");
+        return Err(Error::limit(what).in_field(id.path()));
+    }
+    Ok(())
 }
 
 fn of_bytes(value_type: ValueType, bytes: &[u8]) -> Option<ValueRef<'_>> {

@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use crate::column::decode::Dense;
+use crate::column::decode::{Dense, check_built};
 use crate::column::schema::ColumnId;
+use crate::error::{Error, Result};
 use crate::event::{Attribute, Event, ValueRef};
 
 /// Some events of a view; see the module.
@@ -14,7 +15,7 @@ pub struct EventViews<'v> {
     /// Their own attributes are not looked at.
     events: Cow<'v, [Event]>,
     /// Those of one event after those of another.
-    attributes: Vec<(&'v str, Place<'v>)>,
+    attributes: Vec<(&'v str, OwnValue<'v>)>,
     /// Texts that stand nowhere else.
     built: String,
     /// Where those of each event end.
@@ -24,9 +25,9 @@ pub struct EventViews<'v> {
 /// One of them.
 #[derive(Clone, Copy, Debug)]
 pub struct EventView<'r> {
-    /// The event. Its own attributes are not here, whatever there is: [`EventView::attributes`].
+    /// The event; of its own attributes nothing is said here, but by [`EventView::attributes`].
     pub event: &'r Event,
-    attributes: &'r [(&'r str, Place<'r>)],
+    attributes: &'r [(&'r str, OwnValue<'r>)],
     built: &'r str,
 }
 
@@ -34,7 +35,7 @@ impl<'r> EventView<'r> {
     /// Its own attributes, key and value.
     pub fn attributes(&self) -> impl Iterator<Item = (&'r str, ValueRef<'r>)> + use<'r> {
         let built = self.built;
-        self.attributes.iter().map(move |(key, place)| (*key, place.value(built)))
+        self.attributes.iter().map(move |(key, value)| (*key, value.read(built)))
     }
 
     /// The event with all that belongs to it.
@@ -44,12 +45,12 @@ impl<'r> EventView<'r> {
     }
 }
 
-/// Where a value is.
+/// The value of an attribute.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'v> {
-    /// In its column, as it is.
-    Column(ValueRef<'v>),
-    /// Among the texts that were built.
+pub(super) enum OwnValue<'v> {
+    /// It stands in its column, as it is.
+    Standing(ValueRef<'v>),
+    /// It is among the texts that were built.
     Built { start: usize, end: usize },
 }
 
@@ -61,14 +62,14 @@ pub(super) struct Built<'v> {
     last: Option<(&'v ColumnId, usize)>,
 }
 
-impl<'v> Place<'v> {
-    fn value<'r>(&self, built: &'r str) -> ValueRef<'r>
+impl<'v> OwnValue<'v> {
+    fn read<'r>(&self, built: &'r str) -> ValueRef<'r>
     where
         'v: 'r,
     {
         match *self {
-            Place::Column(value) => value,
-            Place::Built { start, end } => {
+            OwnValue::Standing(value) => value,
+            OwnValue::Built { start, end } => {
                 ValueRef::String(built.get(start..end).unwrap_or_default())
             }
         }
@@ -76,29 +77,37 @@ impl<'v> Place<'v> {
 }
 
 impl<'v> Built<'v> {
-    /// The value of a row of a column, whose values come one after another.
-    pub(super) fn place(
+    /// The value of a row of a column, whose values come one after another. `Limit` if all texts
+    /// together are longer than those of a block may be.
+    pub(super) fn value(
         &mut self,
         id: &'v ColumnId,
         dense: &Dense<'v>,
         at: usize,
-    ) -> Option<Place<'v>> {
+    ) -> Result<Option<OwnValue<'v>>> {
         if let Some(value) = dense.standing(id.value_type, at) {
-            return Some(Place::Column(value));
+            return Ok(Some(OwnValue::Standing(value)));
         }
-        let texts = dense.texts()?;
-        let place = texts.place(*texts.codes.get(at)?)?;
+        let Some(texts) = dense.texts() else { return Ok(None) };
+        let range = texts.codes.get(at).and_then(|code| texts.range(*code));
+        let Some(range) = range else { return Ok(None) };
         let first = match self.last {
             Some((last, first)) if std::ptr::eq(last, id) => first,
             _ => {
                 let first = self.texts.len();
-                self.texts.push_str(std::str::from_utf8(&texts.bytes).ok()?);
+                check_built(first + texts.bytes.len(), id)?;
+                let whole = std::str::from_utf8(&texts.bytes);
+                self.texts.push_str(whole.map_err(|error| not_text(id, error))?);
                 self.last = Some((id, first));
                 first
             }
         };
-        Some(Place::Built { start: first + place.start, end: first + place.end })
+        Ok(Some(OwnValue::Built { start: first + range.start, end: first + range.end }))
     }
+}
+
+fn not_text(id: &ColumnId, error: std::str::Utf8Error) -> Error {
+    Error::invalid(format!("text is not UTF-8: {error}")).in_field(id.path())
 }
 
 /// An attribute of one of the events, which are numbered from 0.
@@ -106,7 +115,7 @@ impl<'v> Built<'v> {
 pub(super) struct Placed<'v> {
     pub(super) item: usize,
     pub(super) key: &'v str,
-    pub(super) place: Place<'v>,
+    pub(super) value: OwnValue<'v>,
 }
 
 impl<'v> EventViews<'v> {
@@ -128,11 +137,11 @@ impl<'v> EventViews<'v> {
             sum += *start;
             *start = sum;
         }
-        let mut attributes = vec![("", Place::Column(ValueRef::Empty)); placed.len()];
+        let mut attributes = vec![("", OwnValue::Standing(ValueRef::Empty)); placed.len()];
         for attribute in placed {
             let Some(next) = ends.get_mut(attribute.item) else { continue };
             if let Some(to) = attributes.get_mut(*next) {
-                *to = (attribute.key, attribute.place);
+                *to = (attribute.key, attribute.value);
             }
             *next += 1;
         }
@@ -145,7 +154,7 @@ impl<'v> EventViews<'v> {
         let (mut attributes, mut ends) = (Vec::new(), Vec::with_capacity(events.len()));
         for event in events {
             let own = event.attributes.iter();
-            attributes.extend(own.map(|a| (a.key.as_str(), Place::Column(a.value.as_ref()))));
+            attributes.extend(own.map(|a| (a.key.as_str(), OwnValue::Standing(a.value.as_ref()))));
             ends.push(attributes.len());
         }
         EventViews { events: events.into(), attributes, built: String::new(), ends }
@@ -193,12 +202,13 @@ fn owned<'r>(attributes: impl Iterator<Item = (&'r str, ValueRef<'r>)>) -> Vec<A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Value;
+    use crate::column::{Field, Table};
+    use crate::event::{Value, ValueType};
 
     #[test]
     fn attributes_stay_in_their_order_with_the_event_they_belong_to() {
-        let int = |value| Place::Column(ValueRef::Int(value));
-        let place = |item, key, value| Placed { item, key, place: int(value) };
+        let int = |value| OwnValue::Standing(ValueRef::Int(value));
+        let place = |item, key, value| Placed { item, key, value: int(value) };
         let placed = [
             place(0, "a", 1),
             place(2, "a", 2),
@@ -221,5 +231,28 @@ mod tests {
         assert_eq!(there, expected);
         let whole: Vec<_> = views.into_events().into_iter().map(|event| event.attributes).collect();
         assert_eq!(whole, expected);
+    }
+    #[test]
+    fn texts_that_were_built_are_bounded_together() {
+        let mut texts = crate::column::encoding::texts::Decoded {
+            bytes: vec![b'x'; crate::limits::BATCH_EXPANDED_BYTES_MAX / 4].into(),
+            offsets: vec![0, 2, 5],
+            codes: vec![1, 0],
+        };
+        let id = || ColumnId::fixed(Table::Events, Field::Attribute, ValueType::String);
+        let ids: Vec<ColumnId> = (0..5).map(|_| id()).collect();
+        let mut built = Built::default();
+        for id in &ids[..4] {
+            let dense = Dense::Texts(texts);
+            for (at, length) in [3, 2].into_iter().enumerate() {
+                let value = built.value(id, &dense, at).unwrap().unwrap();
+                let ValueRef::String(text) = value.read(&built.texts) else { panic!("{value:?}") };
+                assert_eq!(text.len(), length);
+            }
+            let Dense::Texts(again) = dense else { unreachable!() };
+            texts = again;
+        }
+        let error = built.value(&ids[4], &Dense::Texts(texts), 0).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Limit);
     }
 }

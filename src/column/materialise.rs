@@ -44,11 +44,12 @@ pub(super) fn views<'a>(
     let mut owners = Owners { resources: vec![0; rows.len()], scopes: vec![None; rows.len()] };
     pour(columns, Table::Events, rows, |id, item, dense, at| {
         if id.field == Field::Attribute {
-            let place = built.place(id, dense, at);
-            attributes.extend(place.map(|place| Placed { item, key: &id.key, place }));
+            let value = built.value(id, dense, at)?;
+            attributes.extend(value.map(|value| Placed { item, key: &id.key, value }));
         } else if let Some(event) = events.get_mut(item) {
             set_event(event, &mut owners, item, id, dense, at);
         }
+        Ok(())
     })?;
     attach_resources(columns, &mut events, &owners.resources)?;
     attach_scopes(columns, &mut events, &owners.scopes)?;
@@ -84,7 +85,7 @@ fn pour<'a>(
     columns: Columns<'a>,
     table: Table,
     rows: &[u32],
-    mut set: impl FnMut(&'a ColumnId, usize, &Dense<'a>, usize),
+    mut set: impl FnMut(&'a ColumnId, usize, &Dense<'a>, usize) -> Result<()>,
 ) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -107,7 +108,7 @@ fn pour<'a>(
         for (index, &rank) in ranks.iter().enumerate() {
             let item =
                 items.and_then(|items| items.get(index)).map_or(index, |&item| item as usize);
-            set(id, item, &dense, if few { index } else { rank as usize });
+            set(id, item, &dense, if few { index } else { rank as usize })?;
         }
     }
     Ok(())
@@ -228,7 +229,7 @@ fn attach_resources(columns: Columns<'_>, events: &mut [Event], owners: &[u32]) 
     let rows = sorted(owners.iter().copied());
     let mut resources = vec![(Resource::default(), String::new()); rows.len()];
     pour(columns, Table::Resources, &rows, |id, item, dense, at| {
-        let Some((resource, source)) = resources.get_mut(item) else { return };
+        let Some((resource, source)) = resources.get_mut(item) else { return Ok(()) };
         match id.field {
             Field::Attribute => resource.attributes.extend(attribute(id, dense, at)),
             Field::Source => set_text(source, dense, at),
@@ -236,6 +237,7 @@ fn attach_resources(columns: Columns<'_>, events: &mut [Event], owners: &[u32]) 
             Field::DroppedAttributes => resource.dropped_attributes = count(dense, at),
             _ => {}
         }
+        Ok(())
     })?;
     let resources: Vec<_> =
         resources.into_iter().map(|(r, source)| (Arc::new(r), source)).collect();
@@ -253,7 +255,7 @@ fn attach_scopes(columns: Columns<'_>, events: &mut [Event], owners: &[Option<u3
     let rows = sorted(owners.iter().copied().flatten());
     let mut scopes = vec![Scope::default(); rows.len()];
     pour(columns, Table::Scopes, &rows, |id, item, dense, at| {
-        let Some(scope) = scopes.get_mut(item) else { return };
+        let Some(scope) = scopes.get_mut(item) else { return Ok(()) };
         match id.field {
             Field::Attribute => scope.attributes.extend(attribute(id, dense, at)),
             Field::Name => set_text(&mut scope.name, dense, at),
@@ -262,6 +264,7 @@ fn attach_scopes(columns: Columns<'_>, events: &mut [Event], owners: &[Option<u3
             Field::DroppedAttributes => scope.dropped_attributes = count(dense, at),
             _ => {}
         }
+        Ok(())
     })?;
     let scopes: Vec<_> = scopes.into_iter().map(Arc::new).collect();
     for (event, owner) in events.iter_mut().zip(owners) {
@@ -303,6 +306,7 @@ fn owned<T: Clone>(
         if let Some((_, value)) = items.get_mut(item) {
             set(value, id, dense, at);
         }
+        Ok(())
     })?;
     Ok(items)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::column::batch::BatchSummary;
 use crate::column::chunk::{self, Chunks};
-use crate::column::decode::{Bodies, Columns, Dense};
+use crate::column::decode::{Bodies, Columns, Dense, check_built};
 use crate::column::encoding::select::Range;
 use crate::column::encoding::{pick, texts};
 use crate::column::kernels::Kernels;
@@ -327,8 +327,10 @@ impl BatchView {
 
     /// Decodes every column, for verification; says the least and greatest time.
     pub fn check(&self) -> Result<(Timestamp, Timestamp)> {
-        for at in 0..self.columns().len() {
-            self.reader().dense(at)?;
+        let mut built_bytes = 0;
+        for (at, id) in self.columns().iter().enumerate() {
+            built_bytes += self.reader().dense(at)?.built_bytes();
+            check_built(built_bytes, id)?;
         }
         let missing = || Error::invalid("events without times").in_field("time");
         let times = self.ints(self.find(Table::Events, Field::Time).ok_or_else(missing)?)?;

@@ -302,7 +302,7 @@ impl<'a, S: Segment> Plan<'a, S> {
             steps.frames_by_sequence += 1;
             return None;
         }
-        // Of thousands of frames few have a trace: what is left is asked for little.
+        // Of thousands of frames few have a trace, so that few are asked anything else.
         if indexes.traces.is_some_and(|ids| !ids.iter().any(|id| entry.traces.may_contain(*id))) {
             steps.frames_by_trace += 1;
             return None;

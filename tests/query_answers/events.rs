@@ -35,7 +35,8 @@ impl Random {
 
 pub(crate) const SOURCES: [&str; 4] = ["cart", "shop", "payment", ""];
 pub(crate) const TYPES: [&str; 5] = ["AddItem", "GET /cart", "log", "exception", ""];
-pub(crate) const KEYS: [&str; 6] = ["a", "user.id", "http.status", "flag", "list", "service.name"];
+pub(crate) const KEYS: [&str; 7] =
+    ["a", "user.id", "http.status", "flag", "list", "service.name", "order"];
 pub(crate) const TEXTS: [&str; 6] = ["", "x", "u-7", "timed out\nafter 5 s", "ok", "é"];
 pub(crate) const INTS: [i64; 7] = [0, -1, 1, 200, 500, i64::MAX, i64::MIN];
 pub(crate) const DOUBLES: [f64; 7] = [0.0, -0.0, 0.5, 200.0, f64::NAN, f64::INFINITY, 1e300];
@@ -122,6 +123,10 @@ pub(crate) fn random_event(random: &mut Random, batch: usize) -> Event {
         }),
         ..Event::default()
     };
+    if random.one_in(2) {
+        let statement = Value::String(random_statement(random));
+        event.attributes.push(Attribute::new("order", statement));
+    }
     if random.one_in(2) {
         event.scope = Some(Arc::new(Scope {
             name: random.pick(&SCOPES).to_owned(),

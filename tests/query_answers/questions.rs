@@ -117,7 +117,10 @@ fn about_attribute(random: &mut Random) -> Expr {
             right: Operand::Reference(attribute(random)),
         }),
         7 => Expr::compare(reference, operator, random.pick(&INTS)),
-        8 => Expr::compare(reference, random.pick(&EQUALITY), Status::Error),
+        8 => match random.one_in(2) {
+            true => Expr::compare(reference, random.pick(&EQUALITY), Status::Error),
+            false => Expr::compare(reference, operator, random_statement(random).as_str()),
+        },
         _ => Expr::compare(reference, operator, random.pick(&TEXTS)),
     }
 }

@@ -181,7 +181,7 @@ pub(crate) fn pick_templates<'a>(
 impl<'a> Decoded<'a> {
     /// The value behind a code.
     pub(crate) fn value(&self, code: u32) -> Option<&[u8]> {
-        self.bytes.get(self.place(code)?)
+        self.bytes.get(self.range(code)?)
     }
 
     /// The value of a row.
@@ -192,13 +192,13 @@ impl<'a> Decoded<'a> {
     /// The value of a row, if it stands in the body as it is.
     pub(crate) fn standing(&self, row: usize) -> Option<&'a [u8]> {
         match self.bytes {
-            Cow::Borrowed(bytes) => bytes.get(self.place(*self.codes.get(row)?)?),
+            Cow::Borrowed(bytes) => bytes.get(self.range(*self.codes.get(row)?)?),
             Cow::Owned(_) => None,
         }
     }
 
     /// Where the value behind a code is among the bytes.
-    pub(crate) fn place(&self, code: u32) -> Option<Range<usize>> {
+    pub(crate) fn range(&self, code: u32) -> Option<Range<usize>> {
         let start = *self.offsets.get(code as usize)? as usize;
         Some(start..*self.offsets.get(code as usize + 1)? as usize)
     }

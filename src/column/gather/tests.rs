@@ -105,6 +105,12 @@ fn with_statements() -> (Vec<Event>, crate::Batch) {
         if row % 3 != 0 {
             attributes.push(Attribute::new("statement", Value::String(statement.clone())));
         }
+        if row % 2 != 0 {
+            let user = format!("user-{:04} of shop {}", row % 700, row % 3);
+            attributes.push(Attribute::new("user", Value::String(user)));
+        }
+        attributes.push(Attribute::new("word", Value::String("the same".into())));
+        attributes.push(Attribute::new("zone", Value::String(format!("zone {row} of all"))));
         Event {
             sequence: row as u64,
             time: Timestamp(row),
@@ -133,8 +139,9 @@ fn texts_of_templates_come_back_whole_and_picked_and_types_and_bytes_have_none()
     view.check().unwrap();
     let attribute = |key| view.find_attribute(Table::Events, key).next().unwrap();
     let fixed = |field| view.find(Table::Events, field).unwrap();
-    let in_templates = [attribute("statement"), fixed(Field::StatusMessage), fixed(Field::Body)];
-    assert!(in_templates.map(|at| view.encoding(at)) == [Some("text templates"); 3]);
+    let of_events = [fixed(Field::StatusMessage), fixed(Field::Body)];
+    let in_templates = ["statement", "user", "zone"].map(attribute).into_iter().chain(of_events);
+    in_templates.for_each(|at| assert_eq!(view.encoding(at), Some("text templates")));
     let others = [attribute("bytes"), fixed(Field::Type)];
     assert!(others.map(|at| view.encoding(at)) == [Some("text plain"); 2]);
     let every: Vec<u32> = (0..events.len() as u32).collect();

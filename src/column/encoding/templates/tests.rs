@@ -1,5 +1,7 @@
 use super::*;
-use crate::column::encoding::texts::{self, InBlock};
+use crate::column::encoding::texts::{self, Decoded, InBlock};
+use crate::column::encoding::{Encoding, Stored, pick};
+use crate::error::Result;
 
 /// Distinct texts, one after another.
 struct Texts {
@@ -94,22 +96,29 @@ fn texts_lead_back_from_their_templates_whole_and_picked() {
 #[test]
 fn numbers_at_the_edges_lead_back_digit_by_digit() {
     let edges = ["0", "00", "000", "007", "10", "9", "08"].map(String::from);
-    let long = ["1", "9"].map(|digit| digit.repeat(DIGITS_MAX));
-    let words = ["1", "9"].map(|digit| digit.repeat(DIGITS_MAX + 1));
-    let padded = format!("{}7", "0".repeat(DIGITS_MAX - 1));
-    let numbers: Vec<String> = edges.into_iter().chain(long).chain(words).chain([padded]).collect();
+    let long = ["1", "9"].map(|digit| digit.repeat(DIGITS_MAX - 1));
+    let last = ["1700000000000000000", "9223372036854775807"].map(String::from);
+    let words = ["9223372036854775808", "9999999999999999999", "10000000000000000000"];
+    let padded = [DIGITS_MAX, DIGITS_MAX + 1].map(|digits| format!("{:01$}", 7, digits));
+    let numbers = edges.into_iter().chain(long).chain(last).chain(words.map(String::from));
+    let numbers: Vec<String> = numbers.chain(padded).collect();
     let text = |i: usize| {
         let number = &numbers[i % numbers.len()];
         format!("{number} of a text that is long enough to repay what its template takes, {i}")
     };
-    assert_leads_back(&Texts::new((0..1_200).map(text), 1), Encoding::TextTemplates);
+    assert_leads_back(&Texts::new((0..1_600).map(text), 1), Encoding::TextTemplates);
+    let all = numbers.join(" ");
+    let texts = Texts::new((0..100).map(|i| format!("{all} and {i}")), 0);
+    assert_leads_back(&texts, Encoding::TextTemplates);
+    let mut split = Split { rest: all.as_bytes() };
+    assert_eq!(split.by_ref().count(), 7 + 2 + 2 + 1, "the others are words");
 }
 
 #[test]
 fn what_is_made_of_templates_takes_a_fraction() {
     let texts = Texts::new(statements(2_000), 0);
     let (_, body, tail) = texts.encode();
-    // Two numbers of 17 and 3 bits, one of two templates in eleven, and a counter.
+    // Numbers of 17 and 3 bits, a counter, and three templates.
     let bytes = body.len() + tail.len();
     assert!(bytes < 2_000 * 7, "{bytes} of {}", texts.bytes.len());
 }
@@ -122,8 +131,30 @@ fn what_is_not_made_of_few_templates_stays_as_it_is() {
     assert_leads_back(&Texts::new(few, 1), Encoding::TextDictionary);
     let names = (0..600).map(|i| "abcdefgh".repeat(1 + i % 7) + &"x".repeat(i));
     assert_leads_back(&Texts::new(names, 1), Encoding::TextDictionary);
-    let many = |i: usize| "1 ".repeat(NUMBERS_MAX + 1) + &i.to_string();
-    assert_leads_back(&Texts::new((0..600).map(many), 1), Encoding::TextDictionary);
+    let numbers = |count: usize| move |i: usize| format!("{}{i}", "1 ".repeat(count - 1));
+    let most = (0..600).map(numbers(NUMBERS_MAX));
+    assert_leads_back(&Texts::new(most, 1), Encoding::TextTemplates);
+    let more = (0..600).map(numbers(NUMBERS_MAX + 1));
+    assert_leads_back(&Texts::new(more, 1), Encoding::TextDictionary);
+    let templates = |count: usize| {
+        move |i: usize| format!("a template of its own, {}, number {i}", "x".repeat(1 + i % count))
+    };
+    let most = (0..4_000).map(templates(TEMPLATES_MAX));
+    assert_leads_back(&Texts::new(most, 1), Encoding::TextTemplates);
+    let more = (0..4_000).map(templates(TEMPLATES_MAX + 1));
+    assert_leads_back(&Texts::new(more, 1), Encoding::TextDictionary);
+}
+
+#[test]
+fn what_templates_do_not_make_smaller_leaves_nothing_behind() {
+    // Sixty bits of eighteen digits.
+    let digits = 10_u64.pow(17);
+    let numbers = (0..500).map(|i| (digits + noise(i) * 131_071 % (9 * digits)).to_string());
+    let texts = Texts::new(numbers, 0);
+    assert!(collect(texts.source()).is_some(), "there is one template");
+    assert_leads_back(&texts, Encoding::TextPlain);
+    let (_, _, tail) = texts.encode();
+    assert!(tail.is_empty());
 }
 
 #[test]
@@ -133,8 +164,16 @@ fn damaged_templates_are_refused_or_read_as_other_texts() {
     let count = texts.codes.len();
     let read = |body: &[u8], tail: &[u8]| {
         let stored = Stored { encoding, body, tail };
-        let _any_or_none = pick::texts(stored, count, &[0, 7, 399]);
-        texts::decode(stored, count, &mut Decoded::default())
+        let ranks = [0, 7, 399];
+        let picked = pick::texts(stored, count, &ranks);
+        let mut whole = Decoded::default();
+        texts::decode(stored, count, &mut whole)?;
+        let picked = picked.expect("a part of what decodes");
+        for (at, rank) in ranks.into_iter().enumerate() {
+            assert!(whole.row(rank as usize).is_some());
+            assert_eq!(picked.row(at), whole.row(rank as usize));
+        }
+        Ok(())
     };
     for cut in 0..body.len() {
         read(&body[..cut], &tail).unwrap_err();
@@ -146,8 +185,13 @@ fn damaged_templates_are_refused_or_read_as_other_texts() {
         for bit in 0..8 {
             let mut body = body.clone();
             body[at] ^= 1 << bit;
-            let _any_or_none = read(&body, &tail);
+            let _any_or_none: Result<()> = read(&body, &tail);
         }
+    }
+    for at in 0..tail.len() {
+        let mut tail = tail.clone();
+        tail[at] ^= 1 << (at % 8);
+        let _any_or_none: Result<()> = read(&body, &tail);
     }
 }
 
@@ -186,21 +230,50 @@ fn numbers_that_no_text_has_are_refused() {
         read(&constant(1, words, numbers), 1).unwrap_err().to_string()
     };
     let words: [&[u8]; 2] = [b"a", b"b"];
-    for (digits, value) in [(2, 24), (3, 200), (0, 1), (18, 2 * 10_u64.pow(17))] {
+    for (digits, value) in [(2, 24), (3, 200), (0, 1), (19, 2 * 10_u64.pow(18))] {
         let error = refused(&[(digits, value)], &words);
-        assert!(error.contains("as a number of"), "{error}");
+        assert!(error.contains("as a number with"), "{error}");
     }
-    for digits in [1, 19, 255] {
+    for digits in [1, 20, 255] {
         let error = refused(&[(digits, 0)], &words);
         assert!(error.contains("a number of one digit, or of too many"), "{error}");
     }
     let error = refused(&[(0, 2), (0, 2)], &[b"a", b"", b"b"]);
     assert!(error.contains("two numbers without a word"), "{error}");
+    let parts: [[&[u8]; 2]; 4] = [[b"a7", b"b"], [b"a", b"7b"], [b"a7b", b""], [b"", b"b00"]];
+    for words in parts {
+        let error = refused(&[(0, 2)], &words);
+        assert!(error.contains("has a number in its words"), "{error}");
+    }
 }
 
 #[test]
-fn few_bytes_do_not_become_many() {
-    let words = vec![b'w'; limits::VALUE_BYTES_MAX - DIGITS_MAX];
-    let error = read(&constant(8_192, &[&words, b""], &[(0, 0)]), 8_192).unwrap_err();
+fn texts_without_a_template_and_templates_without_a_text_are_refused() {
+    for body in [&[2, 0][..], &[1, 0], &[0, 0], &[0, 1, 0, 1, b'a']] {
+        let stored = Stored { encoding: Encoding::TextTemplates, body, tail: &[] };
+        for ranks in [&[][..], &[0], &[0, 1]] {
+            pick::texts(stored, 2, ranks).map(drop).unwrap_err();
+        }
+        read(body, 2).unwrap_err();
+    }
+    // Two texts of one template, then two templates that are one.
+    let twice = |codes: &[u8]| [&[2, 2, 0, 1, 0, 1, b'a', b'a'], codes].concat();
+    let error = read(&twice(&[0, 1]), 2).unwrap_err().to_string();
+    assert!(error.contains("stands twice"), "{error}");
+}
+
+#[test]
+fn texts_are_as_long_as_those_of_a_batch_and_not_longer() {
+    let words = |length: usize| vec![b'w'; length];
+    let read = |texts, words: &[u8]| read(&constant(texts, &[words, b""], &[(0, 0)]), 8_192);
+    // A column may be as long as all of a batch: so many texts of so many bytes and a digit.
+    let (texts, bytes) = (256, limits::BATCH_RAW_BYTES_MAX / 256 - 1);
+    let codes = [0; 8_192];
+    let fits = [constant(texts, &[&words(bytes), b""], &[(0, 0)]), codes.into()].concat();
+    let error = super::tests::read(&fits, 8_192).unwrap_err().to_string();
+    assert!(error.contains("entries are used"), "{error}");
+    let error = read(texts, &words(bytes + 1)).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Limit, "{error}");
+    let error = read(1, &words(limits::VALUE_BYTES_MAX + 1)).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Limit, "{error}");
 }
