@@ -60,6 +60,9 @@ pub(super) fn dependencies<S: Segment>(
     query: &Query,
     joined_max: u64,
 ) -> Result<Dependencies> {
+    if query.signal.is_some_and(|signal| signal != Signal::Span) {
+        return Ok(Dependencies::default());
+    }
     let query = Query { cursor: None, signal: Some(Signal::Span), ..query.clone() };
     let mut guard = Guard::new(&query);
     let plan = plan(source, &query, &mut guard)?;
