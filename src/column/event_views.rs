@@ -232,6 +232,7 @@ mod tests {
         let whole: Vec<_> = views.into_events().into_iter().map(|event| event.attributes).collect();
         assert_eq!(whole, expected);
     }
+
     #[test]
     fn texts_that_were_built_are_bounded_together() {
         let mut texts = crate::column::encoding::texts::Decoded {

@@ -11,9 +11,6 @@ use crate::error::{Error, Result};
 use crate::index::histogram::Histogram;
 use crate::limits;
 
-/// Nanoseconds of a minute.
-pub const MINUTE_NS: i64 = 60_000_000_000;
-
 /// What happened at a source in a minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Minute {

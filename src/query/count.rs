@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::query::decoded::Columns;
 use crate::query::fold::fold;
-use crate::query::groups::{Grouping, minute_of};
+use crate::query::groups::{Grouping, minute_of, minute_start};
 use crate::query::guard::Guard;
 use crate::query::minutes::{self, KnownMinutes, Left, OfSource};
 use crate::query::plan::{Plan, PlannedFrame, plan};
@@ -15,7 +15,7 @@ use crate::query::request::Query;
 use crate::query::selection::Selection;
 use crate::query::source::{Segment, Source};
 use crate::query::{By, Count, Counts};
-use crate::time::{MINUTE_NS, Timestamp};
+use crate::time::Timestamp;
 
 /// Numbers by packed key, with a fixed hash: the keys are not a stranger's.
 pub(super) type Packed<T> = hashbrown::HashMap<u64, T, foldhash::fast::FixedState>;
@@ -75,8 +75,8 @@ pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -
 /// Adds what a segment knows of a source.
 fn add_minutes(sum: &mut Sum, of: OfSource, by: By) -> Result<()> {
     let source = by.source.then_some(of.source);
-    for (start, minute) in of.minutes {
-        let start = by.minute.then_some(Timestamp(start));
+    for (number, minute) in of.minutes {
+        let start = by.minute.then_some(minute_start(number));
         *sum.entry((source.clone(), None, start)).or_default() += minute.events;
     }
     check_groups(sum.len())
@@ -117,7 +117,7 @@ fn known<S: Segment>(plan: &Plan<'_, S>, frame: &PlannedFrame, by: By) -> Option
         if first != minute_of(entry.max_time) {
             return None;
         }
-        minute = Some(Timestamp(first.wrapping_mul(MINUTE_NS)));
+        minute = Some(minute_start(first));
     }
     Some(((source, event_type, minute), u64::from(entry.events)))
 }

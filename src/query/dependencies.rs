@@ -60,12 +60,14 @@ pub(super) fn dependencies<S: Segment>(
     query: &Query,
     joined_max: u64,
 ) -> Result<Dependencies> {
-    if query.signal.is_some_and(|signal| signal != Signal::Span) {
-        return Ok(Dependencies::default());
-    }
+    let has_spans = query.signal.is_none_or(|signal| signal == Signal::Span);
     let query = Query { cursor: None, signal: Some(Signal::Span), ..query.clone() };
     let mut guard = Guard::new(&query);
-    let plan = plan(source, &query, &mut guard)?;
+    let mut plan = plan(source, &query, &mut guard)?;
+    if !has_spans {
+        guard.scanned.frames_pruned += plan.frames.len() as u64;
+        plan.frames.clear();
+    }
     let entries = plan.frames.iter().filter_map(|frame| plan.entry(frame));
     let events: u64 = entries.map(|(_, entry)| u64::from(entry.events)).sum();
     let parts = events.div_ceil(joined_max.max(1)).max(1);

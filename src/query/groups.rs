@@ -31,9 +31,14 @@ pub(super) struct Names<'a> {
     pub(super) minute: Option<Timestamp>,
 }
 
-/// The start of a minute.
+/// The number of a time's minute since the epoch.
 pub(super) fn minute_of(time: Timestamp) -> i64 {
     time.0.div_euclid(MINUTE_NS)
+}
+
+/// Where a minute begins. That of the first times there are would begin before them: it wraps.
+pub(super) fn minute_start(number: i64) -> Timestamp {
+    Timestamp(number.wrapping_mul(MINUTE_NS))
 }
 
 impl Grouping {
@@ -137,7 +142,7 @@ impl Grouping {
             },
             minute: self.times.as_ref().map(|_| {
                 let minute = self.first_minute.wrapping_add((key & 0xffff_ffff) as i64);
-                Timestamp(minute.wrapping_mul(MINUTE_NS))
+                minute_start(minute)
             }),
         })
     }

@@ -80,11 +80,12 @@ pub struct Scanned {
     pub segments_pruned: u64,
     /// Frames of the segments that were looked at.
     pub frames: u64,
-    /// Frames left out by times, sequences, series or indexes, or because enough was found.
+    /// Frames left out by times, sequences, series or indexes, because what is known of their minutes
+    /// answers, or because enough was found.
     pub frames_pruned: u64,
     /// Events in the frames that were read.
     pub events_read: u64,
-    /// Events of those that matched.
+    /// Events that matched, read or known without reading.
     pub events_matched: u64,
     /// Stored bytes read.
     pub bytes_read: u64,

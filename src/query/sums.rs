@@ -9,7 +9,7 @@ use crate::event::{Signal, is_error};
 use crate::limits;
 use crate::query::By;
 use crate::query::decoded::{Columns, has_int};
-use crate::query::groups::Grouping;
+use crate::query::groups::{Grouping, minute_start};
 use crate::query::minutes::OfSource;
 use crate::query::selection::Selection;
 use crate::query::series::{Point, PointSeries, SeriesBy};
@@ -89,8 +89,9 @@ impl Sums {
     pub(super) fn add_minutes(&mut self, of: OfSource) -> Result<()> {
         let series = Series { source: of.source, event_type: String::new() };
         let number = self.number_of(series);
-        for (start, minute) in of.minutes {
-            let place = self.place(number, start.div_euclid(self.step_ns));
+        for (minute_number, minute) in of.minutes {
+            let start = minute_start(minute_number);
+            let place = self.place(number, start.0.div_euclid(self.step_ns));
             if let Some((_, _, point)) = self.points.get_mut(place) {
                 point.count += minute.events;
                 point.errors += minute.errors;

@@ -315,6 +315,22 @@ fn a_service_depends_on_those_whose_spans_its_own_have_caused() {
 }
 
 #[test]
+fn only_spans_depend_on_each_other_and_who_asks_for_others_gets_none() {
+    let fixture = Fixture::filled(&mut Random(0xde9), 30);
+    let snapshot = fixture.store.snapshot();
+    let of = |signal| snapshot.dependencies(&Query { signal, ..Query::default() }).unwrap();
+    assert!(!of(None).dependencies.is_empty());
+    assert_eq!(of(Some(Signal::Span)).dependencies, of(None).dependencies);
+    for signal in [Signal::Log, Signal::Event] {
+        let none = of(Some(signal));
+        assert!(none.dependencies.is_empty());
+        let scanned = none.scanned;
+        assert_eq!((scanned.events_read, scanned.frames_pruned), (0, scanned.frames));
+        assert_eq!(scanned.segments, of(None).scanned.segments);
+    }
+}
+
+#[test]
 fn lists_of_services_and_operations_hold_what_has_spans() {
     let mut random = Random(0x115751);
     let fixture = Fixture::filled(&mut random, 30);

@@ -11,8 +11,8 @@
 //! | for each number of each template | encoding (1 byte), lengths of body and tail (varints), body |
 //!
 //! Tails stand in the column's tail. Numbers are runs of digits as long as they can be; one that
-//! begins with a zero, and is not that zero, has a fixed number of digits. Runs whose value or digits
-//! are more than 64 bits, signed, can have are words: times in nanoseconds are numbers.
+//! begins with a zero, and is not that zero, has a fixed number of digits. A run of more than
+//! 19 digits, or above 2^63 - 1, is part of the words; times in nanoseconds are numbers.
 //!
 //! As in Rodrigues et al., "CLP: Efficient and Scalable Search on Compressed Text Logs" (OSDI 2021);
 //! but numbers are columns of their own for each template, as in Wei et al., "LogGrep" (EuroSys '23).

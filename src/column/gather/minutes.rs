@@ -8,7 +8,8 @@ use super::Gather;
 use crate::column::buffer::Values;
 use crate::column::schema::{Field, Table};
 use crate::event::Signal;
-use crate::index::minutes::{MINUTE_NS, Minute, Minutes};
+use crate::index::minutes::{Minute, Minutes};
+use crate::time::MINUTE_NS;
 
 impl Gather {
     /// Totals of what was gathered per source and minute.

@@ -161,3 +161,32 @@ fn texts_of_templates_come_back_whole_and_picked_and_types_and_bytes_have_none()
         }
     }
 }
+
+#[test]
+fn a_block_whose_texts_are_longer_than_any_writer_makes_them_fails_its_check() {
+    let words = "w".repeat(limits::VALUE_BYTES_MAX - 8);
+    let text = |row: i64| Value::String(format!("{words}{row}"));
+    let mut gather = Gather::new();
+    for first in (0..120).step_by(10) {
+        let mut builder = BatchBuilder::new();
+        for row in first..first + 10 {
+            let event = Event { time: Timestamp(row), source: "cart".into(), ..Event::default() };
+            let keys = (0..9).map(|key| format!("key {key}"));
+            let attributes = keys.map(|key| Attribute::new(key, text(row))).collect();
+            builder.push(&Event { attributes, ..event }).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let view = BatchView::open(batch.header(), batch.payload()).unwrap();
+        gather.add(batch.header(), &view, 0..10).unwrap();
+    }
+    assert!(gather.expanded > limits::BATCH_EXPANDED_BYTES_MAX);
+    // As a writer that does not count.
+    gather.expanded = 0;
+    let block = gather.finish().unwrap();
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
+    assert_eq!(view.check().unwrap_err().kind(), crate::ErrorKind::Limit);
+    let rows: Vec<u32> = (0..120).collect();
+    let error = view.event_views(&block.header, &rows).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Limit);
+    assert_eq!(view.event_views(&block.header, &[7]).unwrap().len(), 1);
+}

@@ -240,7 +240,14 @@ fn numbers_that_no_text_has_are_refused() {
     }
     let error = refused(&[(0, 2), (0, 2)], &[b"a", b"", b"b"]);
     assert!(error.contains("two numbers without a word"), "{error}");
-    let parts: [[&[u8]; 2]; 4] = [[b"a7", b"b"], [b"a", b"7b"], [b"a7b", b""], [b"", b"b00"]];
+    let parts: [[&[u8]; 2]; 6] = [
+        [b"a7", b"b"],
+        [b"a", b"7b"],
+        [b"a7b", b""],
+        [b"", b"b00"],
+        [b"a10000000000000000000", b"b"],
+        [b"a", b"9223372036854775808b"],
+    ];
     for words in parts {
         let error = refused(&[(0, 2)], &words);
         assert!(error.contains("has a number in its words"), "{error}");
@@ -274,6 +281,8 @@ fn texts_are_as_long_as_those_of_a_batch_and_not_longer() {
     assert!(error.contains("entries are used"), "{error}");
     let error = read(texts, &words(bytes + 1)).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Limit, "{error}");
-    let error = read(1, &words(limits::VALUE_BYTES_MAX + 1)).unwrap_err();
-    assert_eq!(error.kind(), crate::ErrorKind::Limit, "{error}");
+    for length in [limits::VALUE_BYTES_MAX, limits::VALUE_BYTES_MAX + 1] {
+        let error = read(1, &words(length)).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Limit, "{error}");
+    }
 }
