@@ -133,10 +133,13 @@ fn a_block_expands_to_no_more_than_a_batch_may() {
 fn the_raw_bytes_of_all_columns_of_a_block_are_bounded() {
     let mut gather = Gather::new();
     for frame in 0..5 {
-        // Distinct texts, a column of its own for each frame, nearly as long as one may be.
+        // Texts without numbers in common, a column of its own for each frame, nearly as long as one
+        // may be.
         let events: Vec<Event> = (0..BATCH_RAW_BYTES_MAX / VALUE_BYTES_MAX - 2)
             .map(|i| {
-                let text = format!("{i} {}", "x".repeat(VALUE_BYTES_MAX - 8));
+                let letter = |n: usize| char::from(b'a' + n as u8);
+                let (first, second) = (letter(i / 26), letter(i % 26));
+                let text = format!("{first}{second} {}", "x".repeat(VALUE_BYTES_MAX - 8));
                 let attribute = Attribute::new(format!("key {frame}"), Value::String(text));
                 Event { attributes: vec![attribute], ..event() }
             })

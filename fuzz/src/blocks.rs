@@ -86,7 +86,8 @@ impl Parted {
         summary.end_position =
             self.summary.base_position + SEGMENT_HEADER_BYTES as u64 + frame.frame_bytes();
         let series = self.directory.series.iter().cloned().collect();
-        let directory = Directory { series, frames: [entry].into_iter().collect() };
+        let frames = [entry].into_iter().collect();
+        let directory = Directory { series, frames, ..Directory::default() };
         let mut file = [&self.header.encode(), &frame.encode()[..], block].concat();
         file.resize(SEGMENT_HEADER_BYTES + frame.frame_bytes() as usize, 0);
         let mut sections = vec![

@@ -58,9 +58,7 @@ impl TraceFilter {
     /// False: certainly none of the hashes it was made of.
     #[must_use]
     pub fn may_contain(&self, hash: u64) -> bool {
-        !self.words.is_empty()
-            && probes(hash, self.words.len())
-                .all(|bit| self.words.get(bit / 64).is_some_and(|w| w >> (bit % 64) & 1 == 1))
+        words_contain(&self.words, hash)
     }
 
     /// Appends the filter: number of words as varint, then the words.
@@ -87,6 +85,47 @@ impl TraceFilter {
     pub fn memory_bytes(&self) -> usize {
         self.words.len() * 8
     }
+}
+
+/// Filters of many frames, one behind another: whoever looks for a trace in thousands of frames
+/// touches next to nothing of those that do not have it.
+#[derive(Debug, Default)]
+pub struct TraceFilters {
+    words: Vec<u64>,
+    /// Where those of each frame end.
+    ends: Vec<u32>,
+}
+
+impl TraceFilters {
+    /// The filters of frames, in their order.
+    #[must_use]
+    pub fn of<'f>(filters: impl Iterator<Item = &'f TraceFilter>) -> TraceFilters {
+        let mut all = TraceFilters::default();
+        for filter in filters {
+            all.words.extend_from_slice(&filter.words);
+            all.ends.push(all.words.len() as u32);
+        }
+        all
+    }
+
+    /// The frames that may have one of these traces, ascending.
+    #[must_use]
+    pub fn may_contain_any(&self, hashes: &[u64]) -> Vec<usize> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let places = starts.zip(&self.ends).enumerate();
+        let filter = |start: u32, end: u32| self.words.get(start as usize..end as usize);
+        let has_one = |&(_, (start, &end)): &(usize, (u32, &u32))| {
+            let words = filter(start, end).unwrap_or_default();
+            hashes.iter().any(|&hash| words_contain(words, hash))
+        };
+        places.filter(has_one).map(|(at, _)| at).collect()
+    }
+}
+
+fn words_contain(words: &[u64], hash: u64) -> bool {
+    !words.is_empty()
+        && probes(hash, words.len())
+            .all(|bit| words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
 }
 
 /// As [`TraceFilter::may_contain`], of words where they stand.
@@ -130,6 +169,21 @@ mod tests {
             }
         }
         assert!(!TraceFilter::default().may_contain(7));
+    }
+
+    #[test]
+    fn filters_side_by_side_say_what_each_says() {
+        let of = |at: u64| match at % 7 {
+            3 => TraceFilter::default(),
+            _ => TraceFilter::of(&hashes(at * 100..at * 100 + at % 90 + 1)),
+        };
+        let each: Vec<TraceFilter> = (0..300).map(of).collect();
+        let all = TraceFilters::of(each.iter());
+        for asked in [hashes(0..1), hashes(4_200..4_230), hashes(90_000..90_100), Vec::new()] {
+            let may = |filter: &TraceFilter| asked.iter().any(|&hash| filter.may_contain(hash));
+            let expected: Vec<usize> = (0..300).filter(|&at| may(&each[at])).collect();
+            assert_eq!(all.may_contain_any(&asked), expected);
+        }
     }
 
     #[test]

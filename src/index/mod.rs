@@ -8,5 +8,5 @@ pub mod links;
 pub mod minutes;
 mod parts;
 
-pub use filter::{TraceFilter, trace_hash};
+pub use filter::{TraceFilter, TraceFilters, trace_hash};
 pub use histogram::{BUCKETS, ERROR_MAX, Histogram};

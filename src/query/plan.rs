@@ -238,11 +238,19 @@ impl<'a, S: Segment> Plan<'a, S> {
         let at = self.segments.len() as u32;
         let before = self.frames.len();
         let mut verdicts = None;
-        for index in 0..segment.frames_visible() {
+        let visible = segment.frames_visible().min(directory.frames.len());
+        let candidates = self.by_trace(segment, &directory, indexes);
+        let count = candidates.as_ref().map_or(visible, Vec::len);
+        let skipped = (visible - count) as u64;
+        self.steps.frames += skipped;
+        self.steps.frames_by_trace += skipped;
+        for number in 0..count {
+            let index = candidates.as_ref().and_then(|some| some.get(number)).copied();
+            let index = index.unwrap_or(number);
             let Some(entry) = directory.frames.get(index) else {
                 break;
             };
-            if index.is_multiple_of(FRAMES_PER_CHECK) {
+            if number.is_multiple_of(FRAMES_PER_CHECK) {
                 guard.check(0)?;
             }
             self.steps.frames += 1;
@@ -265,6 +273,27 @@ impl<'a, S: Segment> Plan<'a, S> {
             self.segments.push(PlannedSegment { segment, directory });
         }
         Ok(())
+    }
+
+    /// The frames that may have the traces wanted, if that is all there is to ask: the segment is
+    /// whole and lies within the bounds.
+    fn by_trace(
+        &self,
+        segment: &S,
+        directory: &Directory,
+        indexes: &Indexes<'_>,
+    ) -> Option<Vec<usize>> {
+        let hashes = indexes.traces?;
+        let (min, max) = segment.times()?;
+        let (first, end) = segment.sequences();
+        let Bounds { range, sequences, .. } = self.bounds;
+        let inside = range.contains(min)
+            && range.contains(max)
+            && sequences.0 <= first
+            && end <= sequences.1
+            && segment.digest().is_some()
+            && segment.frames_visible() == directory.frames.len();
+        inside.then(|| directory.trace_filters().may_contain_any(hashes))
     }
 
     /// Adds every frame of a segment, with nothing known of it.

@@ -1,11 +1,11 @@
 //! What a segment knows of its frames without reading them. In memory for the active segment, in
 //! the footer of a sealed one: the same thing twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::column::Series;
 use crate::event::ProducerId;
-use crate::index::TraceFilter;
+use crate::index::{TraceFilter, TraceFilters};
 use crate::segment::AppendVec;
 use crate::time::Timestamp;
 
@@ -42,10 +42,26 @@ pub struct FrameEntry {
 
 /// All batch frames of a segment, in order of position. That of the active segment grows while it
 /// is read: a snapshot knows how many frames of it are visible.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Directory {
     /// Distinct series of the segment, in order of first appearance.
     pub series: AppendVec<Series>,
     /// The frames.
     pub frames: AppendVec<FrameEntry>,
+    /// See [`Directory::trace_filters`].
+    pub filters: OnceLock<TraceFilters>,
+}
+
+impl Directory {
+    /// The trace filters of all frames, side by side. Only of a segment that grows no more.
+    pub fn trace_filters(&self) -> &TraceFilters {
+        self.filters.get_or_init(|| TraceFilters::of(self.frames.iter().map(|frame| &frame.traces)))
+    }
+}
+
+impl PartialEq for Directory {
+    fn eq(&self, other: &Directory) -> bool {
+        // The filters are those of the frames.
+        self.series == other.series && self.frames == other.frames
+    }
 }

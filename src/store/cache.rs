@@ -77,7 +77,9 @@ impl DirectoryCache {
 /// What a directory takes in memory, roughly.
 fn memory_bytes(directory: &Directory) -> usize {
     let frame = |f: &crate::segment::FrameEntry| {
-        size_of_val(f) + f.series.len() * size_of::<u32>() + 16 + f.traces.memory_bytes()
+        // Filters once more, side by side.
+        let filters = f.traces.memory_bytes() * 2;
+        size_of_val(f) + f.series.len() * size_of::<u32>() + 16 + filters
     };
     let series = |s: &crate::column::Series| size_of_val(s) + s.source.len() + s.event_type.len();
     directory.frames.iter().map(frame).sum::<usize>()

@@ -63,6 +63,7 @@ fn directory() -> Directory {
     Directory {
         series: [series("AddItem"), series("GetCart")].into_iter().collect(),
         frames: [first, second].into_iter().collect(),
+        ..Directory::default()
     }
 }
 
