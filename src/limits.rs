@@ -33,7 +33,7 @@ limits! {
     BLOCK_EVENTS_MAX: usize = 8_192;
     /// Stored bytes of one block: half of it may come from the frame that filled it.
     BLOCK_STORED_BYTES_MAX: usize = 16 << 20;
-    /// Raw bytes of one block, all columns: bounds what a reader of all of them allocates.
+    /// Raw bytes of one block, all columns: bounds what a reader of all of them decompresses.
     BLOCK_RAW_BYTES_MAX: usize = 32 << 20;
     /// Series of a compacted segment after which its job takes no further input: they are in memory.
     SEGMENT_SERIES_MAX: usize = 65_536;

@@ -10,6 +10,7 @@ use annal::column::{
     Encoded, Ids, Kernels, Texts, decode_by_type, decode_presence, encode_by_type, encode_presence,
     pick_by_type,
 };
+use annal::limits;
 
 /// Most values of a column: rows of a table.
 const COUNT_MAX: usize = 65_536;
@@ -17,8 +18,6 @@ const COUNT_MAX: usize = 65_536;
 const TEMPLATES: u8 = 19;
 /// Code of the encoding of parents, the last one there is.
 const PARENTS: u8 = 26;
-/// Most bytes of all texts of a column.
-const TEXT_BYTES_MAX: usize = 8 << 20;
 
 /// The input that stands for an encoded column.
 pub fn pack_encoded(encoded: &Encoded, count: u16) -> Vec<u8> {
@@ -112,7 +111,10 @@ fn texts(encoded: &Encoded, count: usize) {
     let Ok(values) = values else { return };
     assert_eq!(values.codes.len(), count);
     assert!(values.offsets.len() <= count + 1);
-    let most = if encoded.encoding == TEMPLATES { TEXT_BYTES_MAX } else { encoded.body.len() };
+    let most = match encoded.encoding {
+        TEMPLATES => limits::BATCH_RAW_BYTES_MAX,
+        _ => encoded.body.len(),
+    };
     assert!(values.bytes.len() <= most);
     if count > 0 {
         let again = Encoded::texts(&values).read_texts(count).expect("what was encoded decodes");

@@ -16,10 +16,10 @@ pub struct EventViews<'v> {
     events: Cow<'v, [Event]>,
     /// Those of one event after those of another.
     attributes: Vec<(&'v str, OwnValue<'v>)>,
-    /// Texts that stand nowhere else.
-    built: String,
     /// Where those of each event end.
     ends: Vec<usize>,
+    /// Texts that stand nowhere else.
+    built: String,
 }
 
 /// One of them.

@@ -36,7 +36,7 @@ pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -
     }
     // Where neither is asked for, directories know more frames than minutes do.
     let by_minutes = !by.event_type && (by.source || by.minute);
-    let (minutes, sums_known) = match by_minutes && minutes::answer(&plan, &query) {
+    let (known_minutes, sums_known) = match by_minutes && minutes::answer(&plan, &query) {
         true => {
             let add = |sum: &mut Sum, of| add_minutes(sum, of, by);
             KnownMinutes::add_up(source, &plan, &mut guard, Sum::new, add)?
@@ -44,14 +44,14 @@ pub(super) fn count<S: Segment>(source: &Source<'_, S>, query: &Query, by: By) -
         false => (KnownMinutes::none(), Vec::new()),
     };
     let add = |sum: &mut Sum, frame: &PlannedFrame, guard: &mut Guard| {
-        let known = known(&plan, frame, by).filter(|_| minutes.left(frame) == Left::All);
-        if let Some((group, events)) = known {
+        let is_left = known_minutes.left(frame) == Left::All;
+        if let Some((group, events)) = known(&plan, frame, by).filter(|_| is_left) {
             guard.check(0)?;
             guard.scanned.events_matched += events;
             *sum.entry(group).or_default() += events;
         } else {
             let in_frame = |columns: &mut Columns<'_>, rows: &_| in_frame(columns, rows, by);
-            let counts = minutes.read(&plan, frame, guard, in_frame)?;
+            let counts = known_minutes.read(&plan, frame, guard, in_frame)?;
             for (group, events) in counts.into_iter().flatten() {
                 *sum.entry(group).or_default() += events;
             }

@@ -240,13 +240,11 @@ impl<'a, S: Segment> Plan<'a, S> {
         let mut verdicts = None;
         let visible = segment.frames_visible().min(directory.frames.len());
         let candidates = self.by_trace(segment, &directory, indexes);
-        let count = candidates.as_ref().map_or(visible, Vec::len);
-        let skipped = (visible - count) as u64;
+        let candidates = candidates.unwrap_or_else(|| (0..visible).collect());
+        let skipped = (visible - candidates.len()) as u64;
         self.steps.frames += skipped;
         self.steps.frames_by_trace += skipped;
-        for number in 0..count {
-            let index = candidates.as_ref().and_then(|some| some.get(number)).copied();
-            let index = index.unwrap_or(number);
+        for (number, index) in candidates.into_iter().enumerate() {
             let Some(entry) = directory.frames.get(index) else {
                 break;
             };

@@ -1,4 +1,4 @@
-//! All events of several traces in one pass: a frame is read once for all of them.
+//! All events of several traces in one pass: a frame is read for all of them, not for each.
 //!
 //! 1. The plan prunes by the trace filters: a frame is left out if no id asked for may be in it.
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.

@@ -53,15 +53,22 @@ fn following() -> (Vec<Event>, crate::Batch) {
     (events, builder.finish().unwrap())
 }
 
+/// A batch as a block, checked.
+fn block_of(batch: &crate::Batch, events: usize) -> (FrameHeader, BatchView) {
+    let batch_view = BatchView::open(batch.header(), batch.payload()).unwrap();
+    let mut gather = Gather::new();
+    gather.add(batch.header(), &batch_view, 0..events).unwrap();
+    let block = gather.finish().unwrap();
+    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
+    view.check().unwrap();
+    (block.header, view)
+}
+
 #[test]
 fn what_follows_from_types_comes_back_whole_picked_and_compared() {
     let (events, batch) = following();
     let batch_view = BatchView::open(batch.header(), batch.payload()).unwrap();
-    let mut gather = Gather::new();
-    gather.add(batch.header(), &batch_view, 0..events.len()).unwrap();
-    let block = gather.finish().unwrap();
-    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
-    view.check().unwrap();
+    let (header, view) = block_of(&batch, events.len());
     let attribute = |key| view.find_attribute(Table::Events, key).next().unwrap();
     let kinds = view.find(Table::Events, Field::Kind).unwrap();
     assert_eq!(view.encoding(kinds), Some("dictionary by type"));
@@ -71,7 +78,7 @@ fn what_follows_from_types_comes_back_whole_picked_and_compared() {
     let some: Vec<u32> =
         every.iter().copied().filter(|row| row % 50 == 0 || *row > 2_990).collect();
     for rows in [&every, &some] {
-        let read = view.materialise(&block.header, rows).unwrap();
+        let read = view.materialise(&header, rows).unwrap();
         for (row, mut event) in rows.iter().zip(read) {
             // What the builder adds to an event that says nothing of it.
             event.resource = std::sync::Arc::default();
@@ -131,12 +138,7 @@ fn with_statements() -> (Vec<Event>, crate::Batch) {
 #[test]
 fn texts_of_templates_come_back_whole_and_picked_and_types_and_bytes_have_none() {
     let (events, batch) = with_statements();
-    let batch_view = BatchView::open(batch.header(), batch.payload()).unwrap();
-    let mut gather = Gather::new();
-    gather.add(batch.header(), &batch_view, 0..events.len()).unwrap();
-    let block = gather.finish().unwrap();
-    let view = BatchView::open_block(&block.header, Bytes::from(block.bytes)).unwrap();
-    view.check().unwrap();
+    let (header, view) = block_of(&batch, events.len());
     let attribute = |key| view.find_attribute(Table::Events, key).next().unwrap();
     let fixed = |field| view.find(Table::Events, field).unwrap();
     let of_events = [fixed(Field::StatusMessage), fixed(Field::Body)];
@@ -147,7 +149,7 @@ fn texts_of_templates_come_back_whole_and_picked_and_types_and_bytes_have_none()
     let every: Vec<u32> = (0..events.len() as u32).collect();
     let some: Vec<u32> = every.iter().copied().filter(|row| row % 50 < 2).collect();
     for rows in [&every, &some] {
-        let views = view.event_views(&block.header, rows).unwrap();
+        let views = view.event_views(&header, rows).unwrap();
         for (row, of) in rows.iter().zip(views.iter()) {
             let own = &events[*row as usize].attributes;
             let expected = own.iter().map(|a| (a.key.as_str(), a.value.as_ref()));
