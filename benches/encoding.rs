@@ -189,6 +189,19 @@ fn presences(c: &mut Criterion) {
     }
 }
 
+/// The values of a trace: one row in eight of the middle of a block.
+fn picks(c: &mut Criterion) {
+    let ranks: Vec<u32> = (0..45).map(|i| ROWS as u32 / 2 + i * 8).collect();
+    let mut group = c.benchmark_group("pick 45 values");
+    for ((name, _), values) in columns_of_integers() {
+        let encoded = Encoded::integers(&values);
+        group.bench_function(name, |b| {
+            b.iter(|| encoded.pick_integers(ROWS, black_box(&ranks)).unwrap());
+        });
+    }
+    group.finish();
+}
+
 /// A tenth of a column's values is looked for: from its encoded form, and by decoding all of it and
 /// comparing with the kernels that this processor has and with the plain ones.
 fn selections(c: &mut Criterion) {
@@ -217,5 +230,5 @@ fn selections(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, encodings, codes_by_type, presences, selections);
+criterion_group!(benches, encodings, codes_by_type, presences, picks, selections);
 criterion_main!(benches);
