@@ -10,7 +10,7 @@ use std::sync::Arc;
 use annal::codec::Cursor;
 use annal::event::{Attribute, Event, Link, Signal, Value};
 use annal::index::links::{LinkFilters, LinksBuilder};
-use annal::index::{TraceFilter, trace_hash};
+use annal::index::{TraceFilter, TraceFilters, trace_hash};
 use annal::query::By;
 use annal::segment::time_index::encode_time_index;
 use annal::segment::{Directory, FrameEntry, TimeIndex};
@@ -47,6 +47,17 @@ fn probes(c: &mut Criterion) {
     });
     group.bench_function("trace filter, another trace", |b| {
         b.iter(|| filter.may_contain(black_box(elsewhere)));
+    });
+    // As many traces as blocks have; each question is another, so that nothing is foreseen.
+    let of = |block: u64| {
+        let traces = block * 200..block * 200 + 160 + block * 7 % 41;
+        TraceFilter::of(&traces.map(|number| trace_hash(&trace(number))).collect::<Vec<_>>())
+    };
+    let blocks: Vec<TraceFilter> = (0..FRAMES as u64).map(of).collect();
+    let filters = TraceFilters::of(blocks.iter());
+    let mut asked = hashes.iter().cycle();
+    group.bench_function("trace filters of 2,000 blocks, a trace", |b| {
+        b.iter(|| filters.may_contain_any(black_box(&[*asked.next().unwrap()])));
     });
     let mut links = LinksBuilder::default();
     hashes.chunks(100).for_each(|targets| links.push(targets));

@@ -13,7 +13,7 @@ use crate::event::TraceId;
 const BITS_PER_TRACE: usize = 24;
 /// Where there are as many values as events: about 1 %.
 const BITS_PER_VALUE: usize = 10;
-const PROBES: u64 = 6;
+const PROBES: usize = 6;
 /// Words of the largest filter: as many traces as a batch can name, own and linked.
 const WORDS_MAX: usize = 1 << 16;
 
@@ -46,7 +46,7 @@ impl TraceFilter {
         let words = (hashes.len() * bits_each).div_ceil(64).min(WORDS_MAX);
         let mut filter = TraceFilter { words: vec![0; words] };
         for &hash in hashes {
-            for bit in probes(hash, words) {
+            for bit in Probes::of(hash).bits(words) {
                 if let Some(word) = filter.words.get_mut(bit / 64) {
                     *word |= 1 << (bit % 64);
                 }
@@ -58,7 +58,7 @@ impl TraceFilter {
     /// False: certainly none of the hashes it was made of.
     #[must_use]
     pub fn may_contain(&self, hash: u64) -> bool {
-        words_contain(&self.words, hash)
+        Probes::of(hash).are_in(&self.words)
     }
 
     /// Appends the filter: number of words as varint, then the words.
@@ -75,6 +75,11 @@ impl TraceFilter {
         Ok(TraceFilter { words: bytes.chunks_exact(8).map(word).collect() })
     }
 
+    /// The bits, from the lowest of the first word on.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// Appends the words alone.
     pub(super) fn put_words(&self, out: &mut Vec<u8>) {
         self.words.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
@@ -87,64 +92,36 @@ impl TraceFilter {
     }
 }
 
-/// Filters of many frames, one behind another: whoever looks for a trace in thousands of frames
-/// touches next to nothing of those that do not have it.
-#[derive(Debug, Default)]
-pub struct TraceFilters {
-    words: Vec<u64>,
-    /// Where those of each frame end.
-    ends: Vec<u32>,
-}
-
-impl TraceFilters {
-    /// The filters of frames, in their order.
-    #[must_use]
-    pub fn of<'f>(filters: impl Iterator<Item = &'f TraceFilter>) -> TraceFilters {
-        let mut all = TraceFilters::default();
-        for filter in filters {
-            all.words.extend_from_slice(&filter.words);
-            all.ends.push(all.words.len() as u32);
-        }
-        all
-    }
-
-    /// The frames that may have one of these traces, ascending.
-    #[must_use]
-    pub fn may_contain_any(&self, hashes: &[u64]) -> Vec<usize> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let places = starts.zip(&self.ends).enumerate();
-        let filter = |start: u32, end: u32| self.words.get(start as usize..end as usize);
-        let has_one = |&(_, (start, &end)): &(usize, (u32, &u32))| {
-            let words = filter(start, end).unwrap_or_default();
-            hashes.iter().any(|&hash| words_contain(words, hash))
-        };
-        places.filter(has_one).map(|(at, _)| at).collect()
-    }
-}
-
-fn words_contain(words: &[u64], hash: u64) -> bool {
-    !words.is_empty()
-        && probes(hash, words.len())
-            .all(|bit| words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
-}
-
 /// As [`TraceFilter::may_contain`], of words where they stand.
 pub(super) fn bytes_contain(words: &[u8], hash: u64) -> bool {
     let (words, _) = words.as_chunks::<8>();
-    let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
-    !words.is_empty()
-        && probes(hash, words.len())
-            .all(|bit| word(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
+    let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+    Probes::of(hash).bits(words.len()).into_iter().all(|bit| word(bit / 64) >> (bit % 64) & 1 == 1)
 }
 
-fn probes(hash: u64, words: usize) -> impl Iterator<Item = usize> {
-    let bits = (words * 64) as u64;
-    let step = (hash >> 32) | 1;
-    (0..PROBES).map(move |i| {
-        let mixed = hash.wrapping_add(i.wrapping_mul(step)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        // Scaling the high half instead of a division.
-        (((mixed >> 32) * bits) >> 32) as usize
-    })
+/// What a hash asks of a filter, whatever its length: each probe as a fraction of 2^32.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probes([u32; PROBES]);
+
+impl Probes {
+    pub(super) fn of(hash: u64) -> Probes {
+        let step = (hash >> 32) | 1;
+        Probes(std::array::from_fn(|i| {
+            let mixed = hash.wrapping_add((i as u64).wrapping_mul(step));
+            (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+        }))
+    }
+
+    /// The bits of a filter of so many words. Scaling stands for a division.
+    pub(super) fn bits(self, words: usize) -> [usize; PROBES] {
+        let bits = (words * 64) as u64;
+        self.0.map(|fraction| ((u64::from(fraction) * bits) >> 32) as usize)
+    }
+
+    fn are_in(self, words: &[u64]) -> bool {
+        let word = |bit: usize| words.get(bit / 64).copied().unwrap_or(0);
+        self.bits(words.len()).into_iter().all(|bit| word(bit) >> (bit % 64) & 1 == 1)
+    }
 }
 
 #[cfg(test)]
@@ -169,21 +146,6 @@ mod tests {
             }
         }
         assert!(!TraceFilter::default().may_contain(7));
-    }
-
-    #[test]
-    fn filters_side_by_side_say_what_each_says() {
-        let of = |at: u64| match at % 7 {
-            3 => TraceFilter::default(),
-            _ => TraceFilter::of(&hashes(at * 100..at * 100 + at % 90 + 1)),
-        };
-        let each: Vec<TraceFilter> = (0..300).map(of).collect();
-        let all = TraceFilters::of(each.iter());
-        for asked in [hashes(0..1), hashes(4_200..4_230), hashes(90_000..90_100), Vec::new()] {
-            let may = |filter: &TraceFilter| asked.iter().any(|&hash| filter.may_contain(hash));
-            let expected: Vec<usize> = (0..300).filter(|&at| may(&each[at])).collect();
-            assert_eq!(all.may_contain_any(&asked), expected);
-        }
     }
 
     #[test]

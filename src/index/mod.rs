@@ -7,6 +7,8 @@ mod histogram;
 pub mod links;
 pub mod minutes;
 mod parts;
+mod slices;
 
-pub use filter::{TraceFilter, TraceFilters, trace_hash};
+pub use filter::{TraceFilter, trace_hash};
 pub use histogram::{BUCKETS, ERROR_MAX, Histogram};
+pub use slices::TraceFilters;

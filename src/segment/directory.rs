@@ -53,7 +53,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The trace filters of all frames, side by side. Only of a segment that grows no more.
+    /// The trace filters of all frames, to be asked at once. Only of a segment that grows no more.
     pub fn trace_filters(&self) -> &TraceFilters {
         self.filters.get_or_init(|| TraceFilters::of(self.frames.iter().map(|frame| &frame.traces)))
     }

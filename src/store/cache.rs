@@ -77,8 +77,8 @@ impl DirectoryCache {
 /// What a directory takes in memory, roughly.
 fn memory_bytes(directory: &Directory) -> usize {
     let frame = |f: &crate::segment::FrameEntry| {
-        // Filters once more, side by side.
-        let filters = f.traces.memory_bytes() * 2;
+        // Filters once more, turned on their side, which takes up to twice as much.
+        let filters = f.traces.memory_bytes() * 3;
         size_of_val(f) + f.series.len() * size_of::<u32>() + 16 + filters
     };
     let series = |s: &crate::column::Series| size_of_val(s) + s.source.len() + s.event_type.len();
