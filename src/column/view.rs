@@ -378,20 +378,29 @@ impl BatchView {
         materialise::views(self.reader(), header, rows)
     }
 
-    /// Columns that some of these rows have values in and that are not decompressed yet, each with
-    /// the bytes it will take: what [`BatchView::open_column`] may do ahead, on other threads.
+    /// Columns of events that are not decompressed yet, each with the bytes it will take: what
+    /// [`BatchView::open_column`] may do ahead, on other threads.
+    pub fn unopened(&self) -> impl Iterator<Item = (usize, usize)> {
+        let unopened = |at: usize| match &self.held {
+            Held::Chunks(chunks) => Some((at, chunks.unopened_bytes(at)?)),
+            Held::Raw(_) => None,
+        };
+        self.directory.table(Table::Events).filter_map(unopened)
+    }
+
+    /// Whether every row of its table has a value in a column.
     #[must_use]
-    pub fn unopened(&self, rows: &[u32]) -> Vec<(usize, usize)> {
-        let Held::Chunks(chunks) = &self.held else { return Vec::new() };
-        let has_any = |at: usize| match self.reader().presence(at) {
+    pub fn is_everywhere(&self, column: usize) -> bool {
+        self.reader().presence(column).is_none()
+    }
+
+    /// Whether one of these rows has a value in a column.
+    #[must_use]
+    pub fn has_any(&self, column: usize, rows: &[u32]) -> bool {
+        match self.reader().presence(column) {
             None => true,
             Some(present) => rows.iter().any(|&row| present.get(row as usize)),
-        };
-        self.directory
-            .table(Table::Events)
-            .filter_map(|at| Some((at, chunks.unopened_bytes(at)?)))
-            .filter(|(at, _)| has_any(*at))
-            .collect()
+        }
     }
 
     /// Decompresses a column. Damage is told by whoever reads it.

@@ -32,6 +32,7 @@ mod links;
 mod lookup;
 mod minutes;
 mod nested;
+mod opening;
 mod pairs;
 mod parser;
 mod plan;

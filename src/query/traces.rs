@@ -3,8 +3,8 @@
 //! 1. The plan prunes by the trace filters: a frame is left out if no id asked for may be in it.
 //! 2. Of a frame that is left the ids are looked up once per distinct trace, before anything else.
 //! 3. What must be decompressed for the events that belong to a trace asked for is decompressed on
-//!    all threads that are idle, column by column: mostly there is one frame, and that is most of
-//!    the work.
+//!    all threads that are idle, see [`opening`]. Of a frame that is alone this begins while ids are
+//!    looked up.
 //! 4. These events are read where they stand; each trace is then sorted (QRY-1).
 //!
 //! Frames are held until the answer is given, so they are read in waves, in the order of the plan.
@@ -12,7 +12,6 @@
 //! may be given there is no next one: what is cut off is the end of the plan, mostly what came last.
 //! A frame for which there is no room any more is read again in the next wave.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,8 +21,9 @@ use crate::event::{Event, TraceId};
 use crate::format::frame::FrameHeader;
 use crate::query::ast::{Expr, Intrinsic, Operator, Reference};
 use crate::query::decoded::Columns;
-use crate::query::fold::{fold, map};
+use crate::query::fold::map;
 use crate::query::guard::Guard;
+use crate::query::opening;
 use crate::query::plan::{Plan, PlannedFrame, plan};
 use crate::query::predicate::{self, Predicate};
 use crate::query::request::Query;
@@ -31,7 +31,7 @@ use crate::query::selection::Selection;
 use crate::query::size::{FIXED_BYTES, view_bytes};
 use crate::query::source::{Segment, Source, damaged};
 use crate::query::{Scanned, evaluate, scan};
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Workers};
 
 /// Events by trace, and how they were found.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +48,6 @@ pub struct Traces<E = Event> {
 
 /// Events made at a time: each thread may hold so many more than the limit of bytes allows.
 const PORTION: usize = 8_192;
-/// Fewer bytes to decompress than this are not worth waking anybody for.
-const SHARED_BYTES_MIN: usize = 64 << 10;
-/// Rows whose columns are decompressed ahead; what only others have a value in is opened with them.
-const ROWS_LOOKED_AT: usize = 256;
 
 /// What a wave may hold; one frame always.
 #[derive(Clone, Copy, Debug)]
@@ -235,10 +231,12 @@ impl<S: Segment> Search<'_, '_, S> {
         let frames = frames.get(..wave.frames_max.max(1)).unwrap_or(frames);
         let held = Held { bytes: AtomicUsize::new(0), bytes_max: wave.raw_bytes_max };
         let matched = guard.scanned.events_matched;
+        // Where there are more frames, the others have those to look at.
+        let openers = self.source.workers.filter(|_| frames.len() == 1);
         let found = map(self.source.workers, frames, guard, |frame, guard| {
             // The first is held in any case: each wave gets on.
             let is_first = frames.first().is_some_and(|first| std::ptr::eq(first, frame));
-            self.look(frame, &held, is_first, guard)
+            self.look(frame, (&held, is_first), openers, guard)
         })?;
         guard.scanned.events_matched = matched;
         // From the first that found no room on, frames wait for the next wave.
@@ -262,14 +260,18 @@ impl<S: Segment> Search<'_, '_, S> {
     fn look<'f>(
         &self,
         frame: &'f PlannedFrame,
-        held: &Held,
-        is_first: bool,
+        (held, is_first): (&Held, bool),
+        openers: Option<&Workers>,
         guard: &mut Guard,
     ) -> Result<Look<'f>> {
         if !is_first && !held.has_room() {
             return Ok(Look::NoRoom);
         }
-        let found = scan::frame(self.plan, frame, guard, |columns, rows| self.rows(columns, rows))?;
+        let found = scan::frame(self.plan, frame, guard, |columns, rows| {
+            let view = columns.view;
+            let look_up = || self.rows(columns, rows);
+            opening::open_meanwhile(openers, view, look_up, |found| rows_of(found).collect())
+        })?;
         let Some((header, view, rows)) = found.filter(|(_, _, rows)| !rows.is_empty()) else {
             return Ok(Look::Nothing);
         };
@@ -287,7 +289,9 @@ impl<S: Segment> Search<'_, '_, S> {
         budget: &mut Budget,
         guard: &mut Guard,
     ) -> Result<Vec<Read<'f>>> {
-        open_columns(self.source, found, guard)?;
+        let rows = |found: &Found<'_>| rows_of(&found.rows).collect();
+        let blocks: Vec<_> = found.iter().map(|found| (&*found.view, rows(found))).collect();
+        opening::open(self.source.workers, &blocks, guard)?;
         let chunks = |found: &'f Found<'f>| found.rows.chunks(PORTION).map(move |p| (found, p));
         let portions: Vec<_> = found.iter().flat_map(chunks).enumerate().collect();
         // What each weighs, once it is made. Those before alone decide whether one can be given.
@@ -321,7 +325,7 @@ impl<S: Segment> Search<'_, '_, S> {
     ) -> Result<Option<Read<'f>>> {
         guard.check(0)?;
         let Some((segment, entry)) = self.plan.entry(found.frame) else { return Ok(None) };
-        let rows: Vec<u32> = places.iter().map(|(row, _)| *row).collect();
+        let rows: Vec<u32> = rows_of(places).collect();
         let views = found.view.event_views(&found.header, &rows);
         let views = guard.tolerate(views.map_err(|error| damaged(error, segment, entry)))?;
         Ok(views.map(|views| {
@@ -345,6 +349,10 @@ impl<S: Segment> Search<'_, '_, S> {
     }
 }
 
+fn rows_of(placed: &[Placed]) -> impl Iterator<Item = u32> {
+    placed.iter().map(|(row, _)| *row)
+}
+
 /// How much may be answered.
 struct Budget {
     bytes: usize,
@@ -362,28 +370,6 @@ impl Budget {
         self.bytes = self.bytes.saturating_add(bytes);
         !self.is_spent()
     }
-}
-
-/// Decompresses what the rows found have values in, the largest column first.
-fn open_columns<S>(source: &Source<'_, S>, found: &[Found<'_>], guard: &mut Guard) -> Result<()> {
-    let mut columns = Vec::new();
-    for found in found {
-        guard.check(0)?;
-        let rows: Vec<u32> = found.rows.iter().map(|(row, _)| *row).take(ROWS_LOOKED_AT).collect();
-        let unopened = found.view.unopened(&rows);
-        columns.extend(unopened.into_iter().map(|(column, bytes)| (bytes, &found.view, column)));
-    }
-    if columns.iter().map(|(bytes, ..)| bytes).sum::<usize>() < SHARED_BYTES_MIN {
-        return Ok(());
-    }
-    columns.sort_unstable_by_key(|(bytes, ..)| Reverse(*bytes));
-    let open =
-        |(): &mut (), (_, view, column): &(usize, &Arc<BatchView>, usize), guard: &mut Guard| {
-            guard.check(0)?;
-            view.open_column(*column);
-            Ok(())
-        };
-    fold(source.workers, &columns, guard, || (), open).map(drop)
 }
 
 /// One list for each id, also where an id is asked for twice.

@@ -68,6 +68,17 @@ impl Workers {
     /// Calls `work` here and, at the same time, on helpers that are idle, at most so many; returns
     /// when all calls have. A panic in one of them goes on here.
     pub(crate) fn together(&self, helpers_max: usize, work: impl Fn() + Sync) {
+        self.beside(helpers_max, || (), work);
+    }
+
+    /// As [`Workers::together`], but whoever calls does something else first, which helpers need not
+    /// wait for.
+    pub(crate) fn beside<T>(
+        &self,
+        helpers_max: usize,
+        first: impl FnOnce() -> T,
+        work: impl Fn() + Sync,
+    ) -> T {
         let mut taken = Vec::new();
         let helpers_max = helpers_max.min(self.idle());
         while taken.len() < helpers_max
@@ -77,7 +88,9 @@ impl Workers {
         }
         let pool = if taken.is_empty() { None } else { self.pool() };
         let Some(pool) = pool else {
-            return work();
+            let done = first();
+            work();
+            return done;
         };
         let asked_ns = self.clock.monotonic_ns();
         pool.in_place_scope(|scope| {
@@ -88,8 +101,10 @@ impl Workers {
                     work();
                 });
             }
+            let done = first();
             work();
-        });
+            done
+        })
     }
 
     /// Whether one came late a short while ago, so that nobody is asked.
@@ -145,6 +160,29 @@ mod tests {
         });
         assert_eq!(calls.into_inner(), 2);
         assert_eq!(workers.busy.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn helpers_work_while_the_caller_does_something_else() {
+        let (workers, both, calls) = (Workers::new(2), Barrier::new(2), AtomicUsize::new(0));
+        let work = || {
+            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                both.wait();
+            }
+        };
+        // Returns only because a helper is there before the caller has come to the work.
+        let done = workers.beside(
+            1,
+            || {
+                both.wait();
+                7
+            },
+            work,
+        );
+        assert_eq!((done, calls.into_inner()), (7, 2));
+        let alone = AtomicUsize::new(0);
+        assert_eq!(Workers::new(1).beside(1, || 7, || add_one(&alone)), 7);
+        assert_eq!(alone.into_inner(), 1);
     }
 
     #[test]
