@@ -66,11 +66,17 @@ impl Chunks {
         let body = match cell.get() {
             Some(body) => body,
             None => {
-                let body = open_body(place, whole, stored, &self.metered)?;
-                cell.get_or_init(|| {
+                let mut opened = Some(open_body(place, whole, stored, &self.metered)?);
+                let body = cell.get_or_init(|| {
+                    let body = opened.take().unwrap_or(Body::AsStored);
                     self.metered.add(body.memory_bytes());
                     body
-                })
+                });
+                if let Some(Body::Decompressed(raw)) = opened {
+                    // Another reader was here first.
+                    self.metered.give(raw);
+                }
+                body
             }
         };
         Ok(match body {

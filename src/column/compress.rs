@@ -1,4 +1,5 @@
-//! The payload's outer coat: one zstd frame (RFC 8878), or none when that is smaller.
+//! The outer coat of payloads, and of each chunk of a block: one zstd frame (RFC 8878), or none when
+//! that is smaller.
 //!
 //! What a reader accepts is narrow on purpose: exactly one frame that says its content's size, a
 //! window of at most 8 MiB, no dictionary, no skippable frame, nothing behind it. All of that is
@@ -17,11 +18,11 @@ use crate::limits;
 const LEVEL: i32 = 1;
 /// For chunks of compacted segments: written once, read often.
 const CHUNK_LEVEL: i32 = 6;
-/// The shortest repetition that zstd looks for: its level's own choice.
+/// The shortest matches that zstd looks for: those of its level.
 const MATCH_BYTES_MIN: u32 = 0;
-/// Of numbers, and of words that vary, short repetitions are chance: they save next to nothing, and
-/// each costs a reader as much as a long one. Of ids that return they are most of what is saved. No
-/// cheap statistic tells the two apart, so a chunk is compressed with both.
+/// Of numbers, and of words that vary, short matches are chance: they save next to nothing, and each
+/// costs a reader as much as a long one. Of ids that return they are most of what is saved. No cheap
+/// statistic tells the two apart, so a chunk is compressed both ways.
 const LONG_MATCH_BYTES_MIN: u32 = 6;
 /// What is read faster is taken if that costs at most one in so many bytes.
 const WORTH: usize = 64;
@@ -34,37 +35,30 @@ const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 /// Compresses payloads; keeps its tables from one to the next.
 pub(super) struct Compressor {
     context: zstd_safe::CCtx<'static>,
-    chunk: Vec<u8>,
-    other_chunk: Vec<u8>,
+    with_short: Vec<u8>,
+    with_long: Vec<u8>,
 }
 
 impl Compressor {
     pub(super) fn new() -> Compressor {
         let context = zstd_safe::CCtx::create();
-        Compressor { context, chunk: Vec::new(), other_chunk: Vec::new() }
+        Compressor { context, with_short: Vec::new(), with_long: Vec::new() }
     }
 
-    /// The stored form of a chunk's body, if it is smaller enough than the body itself: whoever
-    /// reads it decompresses all of it for a few values.
+    /// The stored form of a chunk's body or of a block's head, if it is smaller than the bytes
+    /// themselves.
     pub(super) fn compress_chunk(&mut self, body: &[u8]) -> Result<Option<&[u8]>> {
-        let Compressor { context, chunk, other_chunk } = self;
-        compress_matches(context, body, MATCH_BYTES_MIN, chunk)?;
-        compress_matches(context, body, LONG_MATCH_BYTES_MIN, other_chunk)?;
-        let is_worth = |bytes: usize, saves: usize| saves > bytes / WORTH;
-        let of_short = chunk.len();
-        let of_long = other_chunk.len();
-        let best = match is_worth(of_short, of_long.saturating_sub(of_short)) {
-            true => chunk,
-            false => other_chunk,
-        };
-        let saves = body.len().saturating_sub(best.len());
-        Ok(is_worth(body.len(), saves).then_some(best.as_slice()))
+        let Compressor { context, with_short, with_long } = self;
+        compress_with(context, MATCH_BYTES_MIN, body, with_short)?;
+        compress_with(context, LONG_MATCH_BYTES_MIN, body, with_long)?;
+        let saved = with_long.len().saturating_sub(with_short.len());
+        let stored = if saved > with_short.len() / WORTH { with_short } else { with_long };
+        Ok((stored.len() < body.len()).then_some(stored.as_slice()))
     }
 
     /// The stored form of a raw payload. zstd begins a new block, with its own literal codes, at each
     /// of the `cuts`, which ascend; parts too small to repay a block are joined to the next.
     pub(super) fn compress(&mut self, raw: &[u8], cuts: &[usize]) -> Result<(Codec, Vec<u8>)> {
-        let failed = |code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)));
         let context = &mut self.context;
         context.reset(zstd_safe::ResetDirective::SessionAndParameters).map_err(failed)?;
         context.set_parameter(zstd_safe::CParameter::CompressionLevel(LEVEL)).map_err(failed)?;
@@ -107,15 +101,14 @@ thread_local! {
     static CONTEXT: RefCell<zstd_safe::DCtx<'static>> = RefCell::new(zstd_safe::DCtx::create());
 }
 
-/// Compresses a chunk's body, with no repetitions shorter than `match_bytes_min`.
-fn compress_matches(
+/// Compresses a chunk's body; zstd looks for no matches of fewer bytes.
+fn compress_with(
     context: &mut zstd_safe::CCtx<'_>,
-    body: &[u8],
     match_bytes_min: u32,
+    body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<()> {
     use zstd_safe::CParameter::{CompressionLevel, MinMatch};
-    let failed = |code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)));
     out.clear();
     out.reserve(zstd_safe::compress_bound(body.len()));
     for parameter in [CompressionLevel(CHUNK_LEVEL), MinMatch(match_bytes_min)] {
@@ -123,6 +116,11 @@ fn compress_matches(
     }
     context.compress2(out, body).map_err(failed)?;
     Ok(())
+}
+
+/// What zstd says went wrong.
+fn failed(code: usize) -> Error {
+    Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)))
 }
 
 /// Brings a stored payload back into exactly `raw_length` bytes.
@@ -156,9 +154,7 @@ pub(super) fn decompress_checked(
 ) -> Result<()> {
     raw.reserve_exact(raw_length);
     let decompressed = CONTEXT.with_borrow_mut(|context| context.decompress(raw, stored));
-    decompressed.map_err(|code| {
-        Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))).in_field("payload")
-    })?;
+    decompressed.map_err(|code| failed(code).in_field("payload"))?;
     if raw.len() != raw_length {
         let what = format!("{} bytes decompressed, raw_length {raw_length}", raw.len());
         return Err(Error::invalid(what).in_field("raw_length"));
@@ -220,6 +216,51 @@ fn check_frame(stored: &[u8], raw_length: u64) -> Result<()> {
         Ok(length) => {
             invalid(format!("{} bytes stand behind the zstd frame", stored.len() - length))
         }
-        Err(code) => invalid(format!("zstd: {}", zstd_safe::get_error_name(code))),
+        Err(code) => Err(failed(code).in_field("payload")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(i: u64) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&i.to_le_bytes())
+    }
+
+    /// The body compressed with short matches, with long ones only, and what is chosen.
+    fn ways(body: &[u8]) -> (Vec<u8>, Vec<u8>, Option<Vec<u8>>) {
+        let mut compressor = Compressor::new();
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        compress_with(&mut compressor.context, MATCH_BYTES_MIN, body, &mut short).unwrap();
+        compress_with(&mut compressor.context, LONG_MATCH_BYTES_MIN, body, &mut long).unwrap();
+        (short, long, compressor.compress_chunk(body).unwrap().map(<[u8]>::to_vec))
+    }
+
+    #[test]
+    fn words_of_four_bytes_that_return_are_matched_and_numbers_are_not() {
+        let word = |i: u64| (noise(noise(i) % 300) as u32).to_le_bytes();
+        let (short, long, chosen) = ways(&(0..2_000).flat_map(word).collect::<Vec<u8>>());
+        assert!(short.len() * 2 < long.len());
+        assert_eq!(chosen, Some(short));
+        let width = |i: u64| (20 + noise(i) % 8 + noise(i + 10_000) % 8) as u8;
+        let (short, long, chosen) = ways(&(0..8_000).map(width).collect::<Vec<u8>>());
+        assert_ne!(short, long);
+        assert_eq!(chosen, Some(long));
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored_as_it_is() {
+        let (_, _, chosen) = ways(&(0..4_000).map(|i| noise(i) as u8).collect::<Vec<u8>>());
+        assert_eq!(chosen, None);
+    }
+
+    #[test]
+    fn payloads_are_the_same_whatever_was_compressed_before() {
+        let raw: Vec<u8> = (0..20_000).map(|i| (noise(i) % 7) as u8).collect();
+        let fresh = Compressor::new().compress(&raw, &[9_000]).unwrap();
+        let mut used = Compressor::new();
+        used.compress_chunk(&raw).unwrap();
+        assert_eq!(used.compress(&raw, &[9_000]).unwrap(), fresh);
     }
 }

@@ -388,7 +388,7 @@ impl BatchView {
         self.directory.table(Table::Events).filter_map(unopened)
     }
 
-    /// Whether every row of its table has a value in a column.
+    /// Whether a column has a value in every row of its table.
     #[must_use]
     pub fn is_everywhere(&self, column: usize) -> bool {
         self.reader().presence(column).is_none()

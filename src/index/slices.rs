@@ -2,8 +2,8 @@
 //! bytes. Whoever looks for a trace in thousands of frames reads a slice for each of six bits, and
 //! not six bits of each filter: next to nothing, where that was a good part of a query.
 //!
-//! Bit-sliced signature files (Faloutsos and Christodoulakis, "Signature files", 1984). Filters are
-//! as long as their frames have traces, so those of one length make a group.
+//! Bit-sliced signature files (Faloutsos and Christodoulakis, "Signature files", 1984). A filter's
+//! length follows the number of traces, so that those of one length stand together.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use crate::index::TraceFilter;
 use crate::index::filter::Probes;
 
 /// Fewer filters than this fill too little of the bytes of their slices.
-const GROUP_FILTERS_MIN: usize = 4;
+const SLICED_MIN: usize = 4;
 
 /// The filters of the frames of a segment.
 #[derive(Debug, Default)]
 pub struct TraceFilters {
-    groups: Vec<Group>,
+    by_length: Vec<Sliced>,
     /// Frames whose filters are too few of a length.
     rest: Vec<(u32, TraceFilter)>,
 }
 
 /// Filters of one length.
 #[derive(Debug)]
-struct Group {
+struct Sliced {
     /// Length of each.
     words: usize,
     /// Whose they are, ascending.
@@ -32,7 +32,7 @@ struct Group {
     slices: Vec<u8>,
 }
 
-/// Which filters of a group have what is looked for.
+/// Which filters of one length have what is looked for.
 #[derive(Default)]
 struct Found {
     /// One of the hashes.
@@ -45,17 +45,17 @@ impl TraceFilters {
     /// The filters of frames, in their order.
     #[must_use]
     pub fn of<'f>(filters: impl Iterator<Item = &'f TraceFilter>) -> TraceFilters {
-        let mut by_length: BTreeMap<usize, Vec<(u32, &TraceFilter)>> = BTreeMap::new();
+        let mut lengths: BTreeMap<usize, Vec<(u32, &TraceFilter)>> = BTreeMap::new();
         for (frame, filter) in (0..).zip(filters) {
-            by_length.entry(filter.words().len()).or_default().push((frame, filter));
+            lengths.entry(filter.words().len()).or_default().push((frame, filter));
         }
         // Those without words hold nothing.
-        by_length.remove(&0);
+        lengths.remove(&0);
         let mut all = TraceFilters::default();
-        for (words, filters) in by_length {
-            match filters.len() < GROUP_FILTERS_MIN {
+        for (words, filters) in lengths {
+            match filters.len() < SLICED_MIN {
                 true => all.rest.extend(filters.into_iter().map(|(frame, f)| (frame, f.clone()))),
-                false => all.groups.push(Group::of(words, &filters)),
+                false => all.by_length.push(Sliced::of(words, &filters)),
             }
         }
         all
@@ -69,20 +69,20 @@ impl TraceFilters {
         let rest = self.rest.iter().filter(|(_, filter)| has_one(filter));
         let mut frames: Vec<usize> = rest.map(|(frame, _)| *frame as usize).collect();
         let mut found = Found::default();
-        for group in &self.groups {
-            group.find(&probes, &mut found);
+        for sliced in &self.by_length {
+            sliced.find(&probes, &mut found);
             let filters = found.any.iter().enumerate().flat_map(|(at, &byte)| {
                 (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit)
             });
-            frames.extend(filters.filter_map(|f| group.frames.get(f)).map(|f| *f as usize));
+            frames.extend(filters.filter_map(|f| sliced.frames.get(f)).map(|f| *f as usize));
         }
         frames.sort_unstable();
         frames
     }
 }
 
-impl Group {
-    fn of(words: usize, filters: &[(u32, &TraceFilter)]) -> Group {
+impl Sliced {
+    fn of(words: usize, filters: &[(u32, &TraceFilter)]) -> Sliced {
         let width = filters.len().div_ceil(8);
         let mut slices = vec![0; words * 64 * width];
         for (place, (_, filter)) in filters.iter().enumerate() {
@@ -97,7 +97,7 @@ impl Group {
                 }
             }
         }
-        Group { words, frames: filters.iter().map(|(frame, _)| *frame).collect(), slices }
+        Sliced { words, frames: filters.iter().map(|(frame, _)| *frame).collect(), slices }
     }
 
     fn find(&self, probes: &[Probes], found: &mut Found) {
@@ -135,7 +135,9 @@ mod tests {
         };
         let each: Vec<TraceFilter> = (0..300).map(of).collect();
         let all = TraceFilters::of(each.iter());
-        assert!(!all.rest.is_empty() && all.groups.iter().any(|g| g.frames.len() % 8 != 0));
+        let many =
+            |sliced: &Sliced| sliced.frames.len() > 8 && !sliced.frames.len().is_multiple_of(8);
+        assert!(!all.rest.is_empty() && all.by_length.iter().any(many));
         for asked in [
             hashes(0..1),
             hashes(300..304),

@@ -5,6 +5,7 @@
 //! before it is known which rows are wanted, if there is a block in which some are: they begin with
 //! the columns that every row has a value in, and go on with those that the rows found have.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use crate::column::{BatchView, Field, Table};
@@ -15,25 +16,28 @@ use crate::store::Workers;
 
 /// Fewer bytes to decompress than this are not worth waking anybody for.
 const SHARED_BYTES_MIN: usize = 64 << 10;
-/// Rows whose columns are decompressed ahead; what only others have a value in is opened with them.
-const ROWS_LOOKED_AT: usize = 256;
+/// Nor fewer than this before it is known which rows are wanted. Blocks that were read before have
+/// none: those columns are open.
+const EARLY_BYTES_MIN: usize = 16 << 10;
+/// So many rows say which columns are wanted; what only later ones have is opened by its reader.
+pub(super) const ROWS_LOOKED_AT: usize = 256;
 
 /// Decompresses what these rows of blocks have values in, the largest column first.
-pub(super) fn open(
+pub(super) fn open<'v>(
     workers: Option<&Workers>,
-    blocks: &[(&BatchView, Vec<u32>)],
+    blocks: impl Iterator<Item = (&'v BatchView, Vec<u32>)>,
     guard: &mut Guard,
 ) -> Result<()> {
     let mut columns = Vec::new();
     for (view, rows) in blocks {
         guard.check(0)?;
-        let wanted = view.unopened().filter(|(column, _)| has_any(view, *column, rows));
-        columns.extend(wanted.map(|(column, bytes)| (*view, column, bytes)));
+        let wanted = view.unopened().filter(|(column, _)| view.has_any(*column, &rows));
+        columns.extend(wanted.map(|(column, bytes)| (view, column, bytes)));
     }
     if columns.iter().map(|(.., bytes)| bytes).sum::<usize>() < SHARED_BYTES_MIN {
         return Ok(());
     }
-    columns.sort_unstable_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));
+    columns.sort_unstable_by_key(|(.., bytes)| Reverse(*bytes));
     let open = |(): &mut (), (view, column, _): &(&BatchView, usize, usize), guard: &mut Guard| {
         guard.check(0)?;
         view.open_column(*column);
@@ -42,8 +46,8 @@ pub(super) fn open(
     fold(workers, &columns, guard, || (), open).map(drop)
 }
 
-/// Looks up which rows of a block are wanted, by their traces, while helpers decompress what they
-/// will need.
+/// Looks up which rows of a block are wanted, by their traces, while helpers decompress what these
+/// rows will need. `rows_of` says the rows of what was found.
 pub(super) fn open_meanwhile<T>(
     workers: Option<&Workers>,
     view: &BatchView,
@@ -51,16 +55,20 @@ pub(super) fn open_meanwhile<T>(
     rows_of: impl FnOnce(&T) -> Vec<u32>,
 ) -> Result<T> {
     // Whoever looks up traces opens their column.
-    let traces = view.find(Table::Events, Field::TraceId);
-    let mut unopened: Vec<_> = view.unopened().filter(|(at, _)| Some(*at) != traces).collect();
-    let bytes: usize = unopened.iter().map(|(_, bytes)| bytes).sum();
-    let Some(workers) = workers.filter(|_| bytes >= SHARED_BYTES_MIN) else {
-        return look_up();
-    };
+    let trace_column = view.find(Table::Events, Field::TraceId);
+    let mut unopened: Vec<_> =
+        view.unopened().filter(|(column, _)| Some(*column) != trace_column).collect();
     // The largest last, which is taken first.
     unopened.sort_unstable_by_key(|(_, bytes)| *bytes);
+    let bytes_of = |columns: &[(usize, usize)]| columns.iter().map(|(_, bytes)| bytes).sum();
+    let bytes: usize = bytes_of(&unopened);
     let (always, other): (Vec<_>, Vec<_>) =
         unopened.into_iter().partition(|(column, _)| view.is_everywhere(*column));
+    let is_worth = bytes >= SHARED_BYTES_MIN && bytes_of(&always) >= EARLY_BYTES_MIN;
+    let Some(workers) = workers.filter(|workers| is_worth && workers.idle() > 0) else {
+        return look_up();
+    };
+    let helpers_max = always.len().min(bytes / SHARED_BYTES_MIN);
     let waiting = Mutex::new(always);
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let take = || lock().pop();
@@ -69,22 +77,21 @@ pub(super) fn open_meanwhile<T>(
             view.open_column(column);
         }
     };
-    let look_up = || {
+    let look_up_and_add = || {
         let found = look_up();
         let rows = found.as_ref().map(rows_of).unwrap_or_default();
-        match rows.is_empty() {
-            true => lock().clear(),
-            false => lock().extend(other.iter().filter(|(at, _)| has_any(view, *at, &rows))),
+        let wanted = other.iter().filter(|(column, _)| view.has_any(*column, &rows));
+        let wanted: Vec<(usize, usize)> = wanted.copied().collect();
+        let mut waiting = lock();
+        if rows.is_empty() {
+            waiting.clear();
+        } else if !waiting.is_empty() {
+            // Else the helpers have gone, and who reads the rows calls them again.
+            waiting.extend(wanted);
         }
         found
     };
-    workers.beside(bytes / SHARED_BYTES_MIN, look_up, open_all)
-}
-
-/// Whether one of these rows, of which not all are looked at, has a value.
-fn has_any(view: &BatchView, column: usize, rows: &[u32]) -> bool {
-    let rows = rows.get(..ROWS_LOOKED_AT).unwrap_or(rows);
-    view.has_any(column, rows)
+    workers.beside(helpers_max, look_up_and_add, open_all)
 }
 
 #[cfg(test)]
@@ -131,7 +138,7 @@ mod tests {
             let look_up = || Ok(rows.clone());
             open_meanwhile(Some(&workers), &meanwhile, look_up, Clone::clone).unwrap();
             let mut guard = Guard::new(&crate::Query::default());
-            open(Some(&workers), &[(&after, rows)], &mut guard).unwrap();
+            open(Some(&workers), [(&after, rows)].into_iter(), &mut guard).unwrap();
             assert_eq!((unopened(&meanwhile), unopened(&after)), (left.into(), left.into()));
         }
     }
@@ -141,11 +148,11 @@ mod tests {
         let view = block();
         open_meanwhile(None, &view, || Ok(vec![3]), Clone::clone).unwrap();
         assert_eq!(unopened(&view), "all some");
-        let nothing = Workers::new(1);
-        open_meanwhile(Some(&nothing), &view, || Ok(Vec::new()), Vec::clone).unwrap();
+        let alone = Workers::new(1);
+        open_meanwhile(Some(&alone), &view, || Ok(Vec::new()), Vec::clone).unwrap();
         assert_eq!(unopened(&view), "all some");
         let failed = || Err::<Vec<u32>, _>(crate::Error::invalid("thirteen"));
-        let error = open_meanwhile(Some(&nothing), &view, failed, Vec::clone).unwrap_err();
+        let error = open_meanwhile(Some(&alone), &view, failed, Vec::clone).unwrap_err();
         assert_eq!(error.message(), "thirteen");
         assert_eq!(unopened(&view), "all some");
     }

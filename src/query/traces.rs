@@ -231,7 +231,7 @@ impl<S: Segment> Search<'_, '_, S> {
         let frames = frames.get(..wave.frames_max.max(1)).unwrap_or(frames);
         let held = Held { bytes: AtomicUsize::new(0), bytes_max: wave.raw_bytes_max };
         let matched = guard.scanned.events_matched;
-        // Where there are more frames, the others have those to look at.
+        // Of several frames, helpers look at the others.
         let openers = self.source.workers.filter(|_| frames.len() == 1);
         let found = map(self.source.workers, frames, guard, |frame, guard| {
             // The first is held in any case: each wave gets on.
@@ -270,7 +270,7 @@ impl<S: Segment> Search<'_, '_, S> {
         let found = scan::frame(self.plan, frame, guard, |columns, rows| {
             let view = columns.view;
             let look_up = || self.rows(columns, rows);
-            opening::open_meanwhile(openers, view, look_up, |found| rows_of(found).collect())
+            opening::open_meanwhile(openers, view, look_up, |found| first_rows_of(found))
         })?;
         let Some((header, view, rows)) = found.filter(|(_, _, rows)| !rows.is_empty()) else {
             return Ok(Look::Nothing);
@@ -289,9 +289,8 @@ impl<S: Segment> Search<'_, '_, S> {
         budget: &mut Budget,
         guard: &mut Guard,
     ) -> Result<Vec<Read<'f>>> {
-        let rows = |found: &Found<'_>| rows_of(&found.rows).collect();
-        let blocks: Vec<_> = found.iter().map(|found| (&*found.view, rows(found))).collect();
-        opening::open(self.source.workers, &blocks, guard)?;
+        let blocks = found.iter().map(|found| (&*found.view, first_rows_of(&found.rows)));
+        opening::open(self.source.workers, blocks, guard)?;
         let chunks = |found: &'f Found<'f>| found.rows.chunks(PORTION).map(move |p| (found, p));
         let portions: Vec<_> = found.iter().flat_map(chunks).enumerate().collect();
         // What each weighs, once it is made. Those before alone decide whether one can be given.
@@ -325,7 +324,7 @@ impl<S: Segment> Search<'_, '_, S> {
     ) -> Result<Option<Read<'f>>> {
         guard.check(0)?;
         let Some((segment, entry)) = self.plan.entry(found.frame) else { return Ok(None) };
-        let rows: Vec<u32> = rows_of(places).collect();
+        let rows: Vec<u32> = places.iter().map(|(row, _)| *row).collect();
         let views = found.view.event_views(&found.header, &rows);
         let views = guard.tolerate(views.map_err(|error| damaged(error, segment, entry)))?;
         Ok(views.map(|views| {
@@ -349,8 +348,9 @@ impl<S: Segment> Search<'_, '_, S> {
     }
 }
 
-fn rows_of(placed: &[Placed]) -> impl Iterator<Item = u32> {
-    placed.iter().map(|(row, _)| *row)
+/// What says which columns will be read.
+fn first_rows_of(placed: &[Placed]) -> Vec<u32> {
+    placed.iter().map(|(row, _)| *row).take(opening::ROWS_LOOKED_AT).collect()
 }
 
 /// How much may be answered.

@@ -77,7 +77,7 @@ impl DirectoryCache {
 /// What a directory takes in memory, roughly.
 fn memory_bytes(directory: &Directory) -> usize {
     let frame = |f: &crate::segment::FrameEntry| {
-        // Filters once more, turned on their side, which takes up to twice as much.
+        // Filters once more, turned on their side, which takes at most twice as much.
         let filters = f.traces.memory_bytes() * 3;
         size_of_val(f) + f.series.len() * size_of::<u32>() + 16 + filters
     };

@@ -71,8 +71,7 @@ impl Workers {
         self.beside(helpers_max, || (), work);
     }
 
-    /// As [`Workers::together`], but whoever calls does something else first, which helpers need not
-    /// wait for.
+    /// As [`Workers::together`], but the caller does something else first: helpers work meanwhile.
     pub(crate) fn beside<T>(
         &self,
         helpers_max: usize,
