@@ -26,8 +26,13 @@ use crate::store::random::Random;
 use crate::store::state::Core;
 use crate::store::version::{Form, Pin};
 
+/// Events of a full block. A trace of some dozens is read from one or two blocks, and who reads them
+/// for the first time decompresses them whole: half of the events that a block may have make the
+/// store 4 % larger and such a trace a fifth faster (ADR 12).
+const BLOCK_EVENTS: usize = 4_096;
+const _: () = assert!(BLOCK_EVENTS <= limits::BLOCK_EVENTS_MAX);
 /// A block of so many events is copied as it is: others come to lie beside it, not in it.
-const COPIED_EVENTS_MIN: usize = limits::BLOCK_EVENTS_MAX / 2;
+const COPIED_EVENTS_MIN: usize = BLOCK_EVENTS / 2;
 /// So is one of few long events: as much again does not fit in a block.
 const COPIED_RAW_BYTES_MIN: usize = limits::BATCH_RAW_BYTES_MAX / 2;
 
@@ -170,7 +175,7 @@ impl Job {
         let mut raw = 0;
         let mut next_sequence = None;
         loop {
-            let left = limits::BLOCK_EVENTS_MAX - self.gather.events();
+            let left = BLOCK_EVENTS.saturating_sub(self.gather.events());
             if left == 0 {
                 return Ok(pieces);
             }
