@@ -6,7 +6,7 @@
 //! the columns that every row has a value in, and go on with those that the rows found have.
 
 use std::cmp::Reverse;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::column::{BatchView, Field, Table};
 use crate::error::Result;
@@ -69,29 +69,49 @@ pub(super) fn open_meanwhile<T>(
         return look_up();
     };
     let helpers_max = always.len().min(bytes / SHARED_BYTES_MIN);
-    let waiting = Mutex::new(always);
-    let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let take = || lock().pop();
-    let open_all = || {
-        while let Some((column, _)) = take() {
-            view.open_column(column);
-        }
-    };
+    let waiting = Waiting { view, columns: Mutex::new(always) };
     let look_up_and_add = || {
         let found = look_up();
         let rows = found.as_ref().map(rows_of).unwrap_or_default();
-        let wanted = other.iter().filter(|(column, _)| view.has_any(*column, &rows));
-        let wanted: Vec<(usize, usize)> = wanted.copied().collect();
-        let mut waiting = lock();
-        if rows.is_empty() {
-            waiting.clear();
-        } else if !waiting.is_empty() {
-            // Else the helpers have gone, and who reads the rows calls them again.
-            waiting.extend(wanted);
-        }
+        waiting.go_on(&rows, &other);
         found
     };
-    workers.beside(helpers_max, look_up_and_add, open_all)
+    workers.beside(helpers_max, look_up_and_add, || waiting.open_all())
+}
+
+/// Columns of a block that wait to be decompressed, each with the bytes that it will take; the last
+/// is taken first.
+struct Waiting<'v> {
+    view: &'v BatchView,
+    columns: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Waiting<'_> {
+    /// Decompresses until none is left.
+    fn open_all(&self) {
+        let take = || self.lock().pop();
+        while let Some((column, _)) = take() {
+            self.view.open_column(column);
+        }
+    }
+
+    /// These rows are wanted: of these columns those that they have values in will be, too. Without
+    /// any row nothing is.
+    fn go_on(&self, rows: &[u32], other: &[(usize, usize)]) {
+        let wanted = other.iter().filter(|(column, _)| self.view.has_any(*column, rows));
+        let wanted: Vec<(usize, usize)> = wanted.copied().collect();
+        let mut columns = self.lock();
+        if rows.is_empty() {
+            columns.clear();
+        } else if !columns.is_empty() {
+            // Else the helpers have gone or are about to, and who reads the rows calls them again.
+            columns.extend(wanted);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, usize)>> {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -103,14 +123,15 @@ mod tests {
 
     const EVENTS: u8 = 200;
 
-    /// Events with long texts, of which one in ten has one more.
+    /// Events with long texts, of which one in ten has a much longer one.
     fn block() -> BatchView {
-        let text = |of: u8, key: &str| Value::String(format!("{key} {of} ").repeat(100));
+        let text =
+            |of: u8, key: &str, words: usize| Value::String(format!("{key} {of} ").repeat(words));
         let mut builder = BatchBuilder::new();
         for of in 1..=EVENTS {
-            let mut attributes = vec![Attribute::new("all", text(of, "all"))];
+            let mut attributes = vec![Attribute::new("all", text(of, "all", 100))];
             if of % 10 == 0 {
-                attributes.push(Attribute::new("some", text(of, "some")));
+                attributes.push(Attribute::new("some", text(of, "some", 1_000)));
             }
             let (time, trace_id) = (Timestamp(i64::from(of)), Some(TraceId([of; 16])));
             builder.push(&Event { time, trace_id, attributes, ..Event::default() }).unwrap();
@@ -131,29 +152,53 @@ mod tests {
 
     #[test]
     fn what_the_rows_found_have_is_open_and_nothing_that_only_others_have() {
-        let workers = Workers::new(2);
         for (rows, left) in [(vec![3, 8], "some"), (vec![3, 9], "")] {
             let (meanwhile, after) = (block(), block());
-            assert_eq!(unopened(&meanwhile), "all some");
+            let large = meanwhile.unopened().filter(|(_, bytes)| *bytes > SHARED_BYTES_MIN);
+            assert_eq!((large.count(), unopened(&meanwhile).as_str()), (2, "all some"));
+            // Of its own: who comes late is not asked again for a while.
+            let workers = Workers::new(2);
             let look_up = || Ok(rows.clone());
             open_meanwhile(Some(&workers), &meanwhile, look_up, Clone::clone).unwrap();
-            let mut guard = Guard::new(&crate::Query::default());
-            open(Some(&workers), [(&after, rows)].into_iter(), &mut guard).unwrap();
-            assert_eq!((unopened(&meanwhile), unopened(&after)), (left.into(), left.into()));
+            for view in [&meanwhile, &after] {
+                let mut guard = Guard::new(&crate::Query::default());
+                let blocks = [(view, rows.clone())].into_iter();
+                open(Some(&workers), blocks, &mut guard).unwrap();
+                assert_eq!(unopened(view), left);
+            }
         }
     }
 
     #[test]
-    fn who_finds_nothing_or_an_error_opens_no_more_and_who_is_alone_nothing_at_all() {
-        let view = block();
-        open_meanwhile(None, &view, || Ok(vec![3]), Clone::clone).unwrap();
-        assert_eq!(unopened(&view), "all some");
-        let alone = Workers::new(1);
-        open_meanwhile(Some(&alone), &view, || Ok(Vec::new()), Vec::clone).unwrap();
-        assert_eq!(unopened(&view), "all some");
+    fn what_waits_goes_on_with_what_rows_have_if_there_are_rows_and_it_still_waits() {
+        for (is_waiting, rows, left) in [
+            (true, &[3, 9][..], ""),
+            (true, &[3, 8], "some"),
+            (true, &[], "all some"),
+            (false, &[3, 9], "some"),
+        ] {
+            let view = block();
+            let (always, other): (Vec<_>, Vec<_>) =
+                view.unopened().partition(|(column, _)| view.is_everywhere(*column));
+            let waiting = Waiting { view: &view, columns: Mutex::new(always) };
+            if !is_waiting {
+                waiting.open_all();
+            }
+            waiting.go_on(rows, &other);
+            waiting.open_all();
+            assert_eq!(unopened(&view), left, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_look_up_is_the_answer_and_who_is_alone_opens_nothing() {
         let failed = || Err::<Vec<u32>, _>(crate::Error::invalid("thirteen"));
-        let error = open_meanwhile(Some(&alone), &view, failed, Vec::clone).unwrap_err();
-        assert_eq!(error.message(), "thirteen");
+        let error = open_meanwhile(Some(&Workers::new(2)), &block(), failed, Vec::clone);
+        assert_eq!(error.unwrap_err().message(), "thirteen");
+        let view = block();
+        for alone in [None, Some(&Workers::new(1))] {
+            open_meanwhile(alone, &view, || Ok(vec![3, 9]), Vec::clone).unwrap();
+        }
         assert_eq!(unopened(&view), "all some");
     }
 }

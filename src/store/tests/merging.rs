@@ -89,7 +89,7 @@ fn full_blocks_are_copied_and_small_neighbours_gathered_and_verify_finds_nothing
 
 #[test]
 fn a_damaged_block_or_section_is_never_copied() {
-    // The only block's last chunk, and what the footer says of it.
+    // The first block's last chunk, and what the footer says of it.
     for section in [None, Some(SECTION_DIRECTORY), Some(SECTION_ATTRIBUTES)] {
         let bench = Bench::new();
         let (store, _) = bench.open();
@@ -137,7 +137,7 @@ fn of_many_series(store: &Store, events: usize) {
 #[test]
 fn an_input_whose_totals_are_counted_is_taken_though_it_brings_too_many_series() {
     assert_eq!(limits::SEGMENT_SERIES_MAX, 65_536);
-    // As many again make a file that is worth writing.
+    // The last are there so that together they are worth a file.
     for (three, more) in [([32_768, 31_744, 1_500], 32_768), ([36_864, 25_600, 4_096], 36_864)] {
         let counts = [three.as_slice(), &[more; 3]].concat();
         let bench = Bench::new();
