@@ -52,9 +52,9 @@ fn event(number: u64) -> Event {
     }
 }
 
-/// Events of a trace, and how many events after a trace one links to it, some blocks away.
 /// Events of a full block.
 const BLOCK_EVENTS: u64 = 4_096;
+/// Events of a trace, and how many events after a trace one links to it, some blocks away.
 const TRACE_EVENTS: u64 = 8;
 const LINKED_LATER: u64 = 20_000;
 

@@ -63,22 +63,17 @@ impl Chunks {
         let whole = self.block.get(place.offset..place.offset + place.body_stored + place.tail);
         let whole = whole.ok_or_else(missing)?;
         let (stored, tail) = whole.split_at(place.body_stored);
-        let body = match cell.get() {
-            Some(body) => body,
-            None => {
-                let mut opened = Some(open_body(place, whole, stored, &self.metered)?);
-                let body = cell.get_or_init(|| {
-                    let body = opened.take().unwrap_or(Body::AsStored);
-                    self.metered.add(body.memory_bytes());
-                    body
-                });
-                if let Some(Body::Decompressed(raw)) = opened {
-                    // Another reader was here first.
-                    self.metered.give(raw);
-                }
-                body
+        if cell.get().is_none() {
+            let body = open_body(place, whole, stored, &self.metered)?;
+            let bytes = body.memory_bytes();
+            match cell.set(body) {
+                Ok(()) => self.metered.add(bytes),
+                // Another reader was here first.
+                Err(Body::Decompressed(raw)) => self.metered.give(raw),
+                Err(Body::AsStored) => {}
             }
-        };
+        }
+        let body = cell.get().ok_or_else(missing)?;
         Ok(match body {
             Body::AsStored => (stored, tail),
             Body::Decompressed(raw) => (raw, tail),

@@ -24,8 +24,8 @@ const MATCH_BYTES_MIN: u32 = 0;
 /// costs a reader as much as a long one. Of ids that return they are most of what is saved. No cheap
 /// statistic tells the two apart, so a chunk is compressed both ways.
 const LONG_MATCH_BYTES_MIN: u32 = 6;
-/// What is read faster is taken if that costs at most one in so many bytes.
-const WORTH: usize = 64;
+/// What is read faster is taken if it is at most this part larger.
+const LARGER_PART: usize = 64;
 /// A block of fewer bytes costs more than its own literal codes save.
 const PART_BYTES_MIN: usize = 512;
 /// More than a block's header and checksum.
@@ -46,13 +46,13 @@ impl Compressor {
     }
 
     /// The stored form of a chunk's body or of a block's head, if it is smaller than the bytes
-    /// themselves; zstd leaves alone what shrinks by less than a 64th.
+    /// themselves.
     pub(super) fn compress_chunk(&mut self, body: &[u8]) -> Result<Option<&[u8]>> {
         let Compressor { context, with_short, with_long } = self;
         compress_with(context, MATCH_BYTES_MIN, body, with_short)?;
         compress_with(context, LONG_MATCH_BYTES_MIN, body, with_long)?;
         let saved = with_long.len().saturating_sub(with_short.len());
-        let stored = if saved > with_short.len() / WORTH { with_short } else { with_long };
+        let stored = if saved > with_short.len() / LARGER_PART { with_short } else { with_long };
         Ok((stored.len() < body.len()).then_some(stored.as_slice()))
     }
 

@@ -1,7 +1,7 @@
 //! Decompresses columns ahead of their reader, on all threads that are idle: for some dozens of
 //! events of one block that is most of the work.
 //!
-//! An idle processor takes as long to wake as a column takes to decompress. So helpers are called
+//! An idle processor takes longer to wake than most columns to decompress. So helpers are called
 //! before it is known which rows are wanted, if there is a block in which some are: they begin with
 //! the columns that every row has a value in, and go on with those that the rows found have.
 
@@ -15,7 +15,7 @@ use crate::query::guard::Guard;
 use crate::store::Workers;
 
 /// Fewer bytes to decompress than this are not worth waking anybody for.
-const SHARED_BYTES_MIN: usize = 64 << 10;
+const SHARED_BYTES_MIN: usize = 32 << 10;
 /// Nor fewer than this before it is known which rows are wanted. Blocks that were read before have
 /// none: those columns are open.
 const EARLY_BYTES_MIN: usize = 16 << 10;
